@@ -1,0 +1,202 @@
+"""The composition root: settings -> store -> core -> routes -> ASGI app. The only module that knows every part."""
+
+import logging
+import re
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import compile_path
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from headrace import __version__
+from headrace.core import errors, users
+from headrace.core.projects import DEFAULT_PROJECT
+from headrace.core.rights import Principal
+from headrace.core.store import Store, Tx
+from headrace.dialects import communications_mining, label_studio
+from headrace.dialects.kit import Dialect, Route, Services, allowed_methods, endpoint, json_answer, retry_headers
+from headrace.jobs import imports, learning
+from headrace.jobs.worker import Bell, ChildPool, JobContext, JobKind, Worker, scratch_directory
+from headrace.learning.process import Learner
+from headrace.settings import Settings
+from headrace.storage import open_store
+from headrace.web import pages
+
+log = logging.getLogger("headrace")
+
+DIALECTS: tuple[Dialect, ...] = (communications_mining.dialect, label_studio.dialect)
+
+JOB_KINDS = {
+    "import": JobKind(run=imports.run, failed=imports.failed),
+    "train": JobKind(run=learning.train),
+    "predict": JobKind(run=learning.predict),
+}
+LANES = (("import",), ("import",), ("train",), ("predict",))
+
+ADMIN = "admin"
+ADMIN_EMAIL = "admin@example.org"
+
+
+def render_plain(request: Request, error: errors.HeadraceError) -> Response:
+    """An error on a path that belongs to no dialect."""
+    status = next(PLAIN_STATUS[kind] for kind in type(error).__mro__ if kind in PLAIN_STATUS)
+    body = {"error": {"code": error.code, "message": error.message, "request_id": request.state.request_id}}
+    return json_answer(body, status, retry_headers(error))
+
+
+PLAIN_STATUS = communications_mining.STATUS
+plain = Dialect(name="headrace", owns=re.compile(r"/"), render=render_plain)
+
+
+@dataclass(kw_only=True)
+class Application:
+    """A server that is ready to be served; `new_token` is the admin's token when it was made just now."""
+
+    asgi: ASGIApp
+    store: Store
+    worker: Worker
+    new_token: str | None
+
+    def close(self) -> None:
+        """Stop the jobs, then let go of the database."""
+        self.worker.stop()
+        self.store.close()
+
+
+def create_app(settings: Settings) -> Application:
+    """Open the store, make the admin if there is none, start the jobs and mount every dialect."""
+    settings.data.mkdir(parents=True, exist_ok=True)
+    bell = Bell()
+    store = open_store(settings.store_url, wake=bell.ring)
+    new_token = store.write(lambda tx: _first_steps(tx, settings.admin_token))
+    learner = Learner()
+    context = JobContext(store=store, scratch=scratch_directory(settings.data), pool=ChildPool(), learner=learner)
+    worker = Worker(context, bell, JOB_KINDS, LANES)
+    services = Services(
+        store=store,
+        predictor=learning.LearnedPredictor(store, learner),
+        jobs=worker,
+        no_auth=settings.no_auth,
+    )
+    application = Application(asgi=plain_404, store=store, worker=worker, new_token=new_token)
+    application.asgi = Edge(_framework(services, application))
+    worker.start()
+    return application
+
+
+async def plain_404(scope: Scope, receive: Receive, send: Send) -> None:
+    """What answers before the routes are mounted."""
+    await Response(status_code=404)(scope, receive, send)
+
+
+def _first_steps(tx: Tx, admin_token: str) -> str | None:
+    """Make the admin and the default project once; answers the admin's new token unless one was preset."""
+    admin = tx.users.by_username(ADMIN)
+    fresh = admin is None
+    if admin is None:
+        admin = tx.users.insert(username=ADMIN, email=ADMIN_EMAIL, global_permissions=("root",))
+        tx.projects.insert(name=DEFAULT_PROJECT, title="Default", description="")
+    if admin_token:
+        users.preset_token(tx, admin, admin_token)
+        return None
+    return users.mint(tx, users.principal(admin), admin.id, label="first start")[1] if fresh else None
+
+
+def admin_of(tx: Tx) -> Principal:
+    """The built-in admin as a caller, for the command line."""
+    admin = tx.users.by_username(ADMIN)
+    if admin is None:
+        raise errors.NotFound("this database has no admin yet; start the server once")
+    return users.principal(admin)
+
+
+def _framework(services: Services, application: Application) -> FastAPI:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        application.close()
+
+    app = FastAPI(title="headrace", version=__version__, lifespan=lifespan, redirect_slashes=False)
+    for dialect in DIALECTS:
+        for route in by_precedence(dialect.routes):
+            app.add_api_route(
+                route.path,
+                endpoint(dialect, route, services),
+                methods=list(route.methods),
+                tags=[dialect.name],
+                response_class=Response,
+                operation_id=f"{dialect.name}.{route.handler.__name__}.{route.methods[0]}.{route.path}",
+            )
+    pages.mount(app)
+
+    @app.exception_handler(HTTPException)
+    async def framework_error(request: Request, error: HTTPException) -> Response:
+        return _render_framework(request, error)
+
+    return app
+
+
+def by_precedence(routes: Sequence[Route]) -> list[Route]:
+    """Routes that name an object by `id:` first, because a name could look like that too."""
+    return sorted(routes, key=lambda route: "id:{hex_id}" not in route.path)
+
+
+def owner_of(path: str) -> Dialect:
+    """The dialect whose paths these are, also when no route matches."""
+    return next((dialect for dialect in DIALECTS if dialect.owns.match(path)), plain)
+
+
+def _render_framework(request: Request, error: HTTPException) -> Response:
+    """What the framework would answer, in the words of the dialect that owns the path."""
+    path = str(request.scope["path"])
+    dialect = owner_of(path)
+    if error.status_code == 405:
+        response = dialect.render(request, errors.MethodNotAllowed(f'Method "{request.method}" not allowed.'))
+        routes = [route for known in DIALECTS for route in known.routes]
+        response.headers["Allow"] = allowed_methods(routes, lambda route: bool(compile_path(route)[0].match(path)))
+        return response
+    if error.status_code == 404:
+        return dialect.render(request, errors.NotFound(f"there is nothing at {path[:200]}"))
+    return dialect.render(request, errors.Invalid(str(error.detail)))
+
+
+class Edge:
+    """The outermost layer: a request id, paths without a trailing slash, and the dialect's own 500 for a crash."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection scope."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = uuid.uuid4().hex
+        scope.setdefault("state", {})["request_id"] = request_id
+        if scope["path"] != "/" and scope["path"].endswith("/"):
+            scope["path"] = scope["path"].rstrip("/") or "/"
+        started = False
+
+        async def tagged(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                message.setdefault("headers", []).append((b"x-request-id", request_id.encode()))
+            await send(message)
+
+        try:
+            await self._app(scope, receive, tagged)
+        except ClientDisconnect:
+            log.info("the client of %s went away", request_id)
+        except Exception:
+            log.exception("request %s %s %s crashed", request_id, scope["method"], scope["path"])
+            if not started:
+                fault = errors.Internal(f"internal error; the log has it under {request_id}")
+                response = owner_of(scope["path"]).render(Request(scope), fault)
+                await response(scope, receive, tagged)

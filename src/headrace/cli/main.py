@@ -1,0 +1,159 @@
+"""serve, migrate, token, demo: the commands and their options."""
+
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from headrace import __version__
+from headrace.app import Application, admin_of, create_app
+from headrace.cli import demo, sample
+from headrace.core import users
+from headrace.core.errors import HeadraceError
+from headrace.core.store import Store
+from headrace.core.times import format_timestamp
+from headrace.server import serve as serve_app
+from headrace.settings import Settings, from_environment
+from headrace.storage import open_store
+
+F = TypeVar("F", bound=Callable[..., Any])
+CONTEXT = {"help_option_names": ["-h", "--help"]}
+
+
+def _help(name: str) -> str:
+    field = Settings.__dataclass_fields__[name]
+    return f"{field.metadata['help']} [HEADRACE_{name.upper()}; default: {field.default or 'none'}]"
+
+
+def storage_options(command: F) -> F:
+    """The options that say where the database is."""
+    command = click.option("--database-url", metavar="URL", help=_help("database_url"))(command)
+    return click.option("--data", type=click.Path(path_type=Path), help=_help("data"))(command)
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Turn an error of the domain into one line on the terminal."""
+    try:
+        yield
+    except HeadraceError as error:
+        raise click.ClickException(error.message) from error
+
+
+@contextmanager
+def opened(data: Path | None, database_url: str | None) -> Iterator[Store]:
+    """The store that the options name, closed afterwards."""
+    with told():
+        settings = from_environment(data=data, database_url=database_url)
+        settings.data.mkdir(parents=True, exist_ok=True)
+        store = open_store(settings.store_url)
+        try:
+            yield store
+        finally:
+            store.close()
+
+
+@click.group(context_settings=CONTEXT)
+@click.version_option(__version__, prog_name="headrace")
+def main() -> None:
+    """The feedback loop for language data in one self-hosted server."""
+
+
+@main.command()
+@click.option("--host", help=_help("host"))
+@click.option("--port", type=int, help=_help("port"))
+@storage_options
+@click.option("--no-auth", is_flag=True, default=None, help=_help("no_auth"))
+@click.option("--demo", "with_demo", is_flag=True, help="fill an empty server with a small generated project")
+def serve(
+    host: str | None,
+    port: int | None,
+    data: Path | None,
+    database_url: str | None,
+    no_auth: bool | None,
+    with_demo: bool,
+) -> None:
+    """Serve the APIs until SIGTERM or Ctrl-C."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    with told():
+        settings = from_environment(host=host, port=port, data=data, database_url=database_url, no_auth=no_auth)
+        application = create_app(settings)
+        try:
+            made = sample.fill(application.store) if with_demo else None
+            serve_app(
+                application.asgi,
+                host=settings.host,
+                port=settings.port,
+                ready=lambda url: _announce(url, application, settings, made),
+            )
+        finally:
+            application.close()
+
+
+def _announce(url: str, application: Application, settings: Settings, made: str | None) -> None:
+    click.echo(f"headrace {__version__} serves {url}")
+    if application.new_token:
+        click.echo(f"admin token (shown only now): {application.new_token}")
+    elif settings.admin_token:
+        click.echo("admin token: the one in HEADRACE_ADMIN_TOKEN")
+    else:
+        click.echo("admin token: made at the first start; `headrace token create` makes another")
+    if made:
+        click.echo(made)
+    click.echo("see the whole loop run: headrace demo --token <admin token>" + _elsewhere(url))
+    sys.stdout.flush()
+
+
+def _elsewhere(url: str) -> str:
+    return "" if url == demo.DEFAULT_URL else f" --url {url}"
+
+
+@main.command()
+@storage_options
+def migrate(data: Path | None, database_url: str | None) -> None:
+    """Bring the database to this release's schema."""
+    with opened(data, database_url):
+        click.echo("the database is up to date")
+
+
+@main.group()
+def token() -> None:
+    """Make, list and revoke access tokens."""
+
+
+@token.command("create")
+@click.option("--user", "username", default="admin", show_default=True, help="whose token it is")
+@click.option("--label", default="", help="what it is for")
+@storage_options
+def create_token(username: str, label: str, data: Path | None, database_url: str | None) -> None:
+    """Print a new token; it is not shown again."""
+    with opened(data, database_url) as store:
+        click.echo(store.write(lambda tx: users.mint_for(tx, admin_of(tx), username, label=label)))
+
+
+@token.command("list")
+@storage_options
+def list_tokens(data: Path | None, database_url: str | None) -> None:
+    """List the live tokens without their secrets."""
+    with opened(data, database_url) as store:
+        found = store.read(lambda tx: (users.list_tokens(tx, admin_of(tx)), {u.id: u.username for u in tx.users.all()}))
+    for item in found[0]:
+        made = format_timestamp(item.created_at)[:16].replace("T", " ")
+        click.echo(f"{item.id:>6}  {item.key_id:<24}  {made}  {found[1].get(item.user_id, '?')}  {item.label}")
+
+
+@token.command("revoke")
+@click.argument("token_id", type=int)
+@storage_options
+def revoke_token(token_id: int, data: Path | None, database_url: str | None) -> None:
+    """Revoke a token from the next request on."""
+    with opened(data, database_url) as store:
+        store.write(lambda tx: users.revoke(tx, admin_of(tx), token_id))
+    click.echo(f"token {token_id} is revoked")
+
+
+main.add_command(demo.command)

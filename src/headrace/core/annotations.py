@@ -1,0 +1,204 @@
+"""Annotations: judgements of one author on one record in one dataset.
+
+A record's labels in a dataset are those of its *current* annotation: the newest one that was not skipped. So a
+choice made through one API and a labelling made through another replace each other, and the last word counts.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from headrace.core import datasets, learning
+from headrace.core.datasets import Dataset
+from headrace.core.errors import Invalid
+from headrace.core.rights import Permission, Principal
+from headrace.core.sources import Ref
+
+if TYPE_CHECKING:
+    from headrace.core.store import Tx
+
+SENTIMENTS = ("positive", "negative")
+COPY_CHUNK = 1000
+
+
+class Assigned(NamedTuple):
+    """A label put on a record (or dismissed from it), with its sentiment."""
+
+    name: str
+    sentiment: str = "positive"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judgement:
+    """What somebody says of a record, before it has an id. `result` is a Label Studio result as JSON text,
+    `extra` JSON text of what only one dialect knows (entities, moon forms)."""
+
+    labels: tuple[Assigned, ...] = ()
+    dismissed: tuple[Assigned, ...] = ()
+    result: str | None = None
+    extra: str | None = None
+    cancelled: bool = False
+    ground_truth: bool = False
+    lead_time: float | None = None
+    unique_id: str | None = None
+    import_id: int | None = None
+
+    @property
+    def blank(self) -> bool:
+        """True for a labelling that has been cleared: it says nothing, and the record counts as unreviewed."""
+        return not (self.labels or self.dismissed or self.extra) and self.result is None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Annotation:
+    """A stored judgement; times are microseconds since the epoch."""
+
+    id: int
+    dataset_id: int
+    record_id: int
+    author_id: int
+    judgement: Judgement
+    current: bool
+    created_at: int
+    updated_at: int
+
+
+class Annotations(Protocol):
+    """Storage of annotations. Every write settles which one is current."""
+
+    def insert(self, dataset_id: int, rows: Sequence[tuple[int, int, Judgement]]) -> list[int]:
+        """Store judgements as (record id, author id, judgement); answers their ids in order."""
+
+    def update(self, annotation_id: int, judgement: Judgement) -> None:
+        """Replace a judgement; it becomes the newest word on its record."""
+
+    def delete(self, annotation_ids: Sequence[int]) -> None:
+        """Remove annotations; an older one may become current again."""
+
+    def get(self, annotation_id: int) -> Annotation | None:
+        """One annotation."""
+
+    def of_records(self, dataset_id: int, record_ids: Sequence[int]) -> list[Annotation]:
+        """All annotations of the records in the dataset, by id."""
+
+    def current(self, dataset_id: int, record_ids: Sequence[int]) -> dict[int, Annotation]:
+        """The current annotation of each record that has one."""
+
+    def authored(self, dataset_id: int, record_id: int, author_id: int) -> Annotation | None:
+        """The author's newest labelling (not a Label Studio result) of the record."""
+
+    def reviewed(
+        self, dataset_id: int, after_record: int, limit: int, source_id: int | None = None
+    ) -> list[Annotation]:
+        """Current annotations by record id, behind one record id, optionally of one source."""
+
+    def at_least(self, dataset_id: int, count: int) -> bool:
+        """True when that many records have a current annotation in the dataset."""
+
+
+def judge(tx: "Tx", who: Principal, dataset: Dataset, record_id: int, judgement: Judgement) -> int:
+    """Store the caller's judgement of a record the caller may review; answers the annotation's id."""
+    annotation_id = judge_many(tx, who, dataset, [(record_id, who.user_id, judgement)])[0]
+    tx.events.add(
+        "annotation.created",
+        actor_id=who.user_id,
+        project_id=dataset.project_id,
+        dataset_id=dataset.id,
+        subject_id=annotation_id,
+        data={"record_id": record_id},
+    )
+    return annotation_id
+
+
+def judge_many(tx: "Tx", who: Principal, dataset: Dataset, rows: Sequence[tuple[int, int, Judgement]]) -> list[int]:
+    """Store many judgements (record id, author id, judgement), as an import does; labels are added as needed."""
+    annotation_ids = tx.annotations.insert(dataset.id, rows)
+    _settled(tx, who, dataset, rows)
+    return annotation_ids
+
+
+def label(
+    tx: "Tx",
+    who: Principal,
+    dataset: Dataset,
+    record_id: int,
+    *,
+    assigned: Sequence[Assigned] | None,
+    dismissed: Sequence[Assigned] | None,
+    extra: str | None = None,
+) -> None:
+    """Set a record's labelling: a list that is None keeps what is there, an empty one clears it.
+
+    Assigning a child assigns its parents. The labelling is stored as the caller's own judgement.
+    """
+    before = tx.annotations.current(dataset.id, [record_id]).get(record_id)
+    known = before.judgement if before else Judgement()
+    judgement = Judgement(
+        labels=known.labels if assigned is None else expanded(assigned),
+        dismissed=known.dismissed if dismissed is None else tuple(dict.fromkeys(dismissed)),
+        extra=known.extra if extra is None else extra,
+    )
+    _check(judgement)
+    mine = tx.annotations.authored(dataset.id, record_id, who.user_id)
+    if mine is None:
+        tx.annotations.insert(dataset.id, [(record_id, who.user_id, judgement)])
+    else:
+        tx.annotations.update(mine.id, judgement)
+    tx.events.add(
+        "annotation.created" if mine is None else "annotation.updated",
+        actor_id=who.user_id,
+        project_id=dataset.project_id,
+        dataset_id=dataset.id,
+        subject_id=record_id,
+        data={"record_id": record_id, "labels": [name for name, _ in judgement.labels]},
+    )
+    _settled(tx, who, dataset, [(record_id, who.user_id, judgement)])
+
+
+def copy(tx: "Tx", who: Principal, dataset: Dataset, ref: Ref) -> int:
+    """Take over the current annotations of another dataset on records that both see; answers how many."""
+    other = datasets.load(tx, who, ref, Permission.VIEW_LABELS)
+    copied = 0
+    for source_id in set(dataset.source_ids) & set(other.source_ids):
+        after = 0
+        while found := tx.annotations.reviewed(other.id, after, COPY_CHUNK, source_id):
+            after = found[-1].record_id
+            rows = [(item.record_id, item.author_id, item.judgement) for item in found]
+            copied += len(judge_many(tx, who, dataset, rows))
+    return copied
+
+
+def expanded(assigned: Sequence[Assigned]) -> tuple[Assigned, ...]:
+    """The labels with their parents, each once; a parent named by nobody takes its child's sentiment."""
+    named = {item.name: item.sentiment for item in assigned}
+    found: dict[str, str] = {}
+    for name, sentiment in named.items():
+        for parent in datasets.with_parents([name]):
+            found.setdefault(parent, named.get(parent, sentiment))
+    return tuple(Assigned(name, sentiment) for name, sentiment in found.items())
+
+
+def _check(judgement: Judgement) -> None:
+    for item in (*judgement.labels, *judgement.dismissed):
+        datasets.check_label_name(item.name)
+        if item.sentiment not in SENTIMENTS:
+            raise Invalid(
+                f"sentiment must be positive or negative, not '{item.sentiment[:40]}'",
+                fields={"sentiment": item.sentiment[:40]},
+            )
+
+
+def _settled(tx: "Tx", who: Principal, dataset: Dataset, rows: Sequence[tuple[int, int, Judgement]]) -> None:
+    names = [item.name for _, _, judgement in rows for item in (*judgement.labels, *judgement.dismissed)]
+    tx.datasets.ensure_labels(dataset.id, list(dict.fromkeys(names)))
+    answered = [record_id for record_id, _, judgement in rows if not (judgement.blank or judgement.cancelled)]
+    for exception in tx.exceptions.answer(dataset.id, answered):
+        tx.events.add(
+            "exception.answered",
+            actor_id=who.user_id,
+            project_id=dataset.project_id,
+            dataset_id=dataset.id,
+            subject_id=exception.id,
+            data={"record_id": exception.record_id, "type": exception.type},
+        )
+    learning.annotations_changed(tx, dataset.id)

@@ -1,0 +1,42 @@
+"""The log of everything that happened: who did what, on what, when; written with its effect or not at all."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from headrace.core.positions import Position
+from headrace.core.rights import Scope
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Event:
+    """One fact. `kind` is `noun.verb` in the past tense; `data` is JSON of the kind's own shape."""
+
+    id: int
+    position: Position
+    at: int
+    actor_id: int | None
+    kind: str
+    project_id: int | None
+    dataset_id: int | None
+    subject_id: int | None
+    data: Mapping[str, object]
+
+
+class Events(Protocol):
+    """Storage of events. There is no update and no delete."""
+
+    def add(
+        self,
+        kind: str,
+        *,
+        actor_id: int | None,
+        project_id: int | None = None,
+        dataset_id: int | None = None,
+        subject_id: int | None = None,
+        data: Mapping[str, object] | None = None,
+    ) -> None:
+        """Append one event at a new position of the log."""
+
+    def after(self, position: Position, *, scope: Scope, limit: int) -> list[Event]:
+        """Events behind the position in order, at most `limit`, of the projects in scope."""

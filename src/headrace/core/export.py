@@ -1,0 +1,152 @@
+"""Export: pages of a dataset's records with what people and the latest model say of them."""
+
+import base64
+import binascii
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from headrace.core import datasets, exceptions, models, streams
+from headrace.core.annotations import Annotation
+from headrace.core.datasets import Dataset
+from headrace.core.errors import Invalid
+from headrace.core.exceptions import Uid
+from headrace.core.models import Predicted, Predictor
+from headrace.core.records import Record, TimeOrder, TimePage
+from headrace.core.rights import Permission, Principal
+from headrace.core.sources import Ref
+
+if TYPE_CHECKING:
+    from headrace.core.store import Tx
+
+MAX_LIMIT = 256
+DEFAULT_LIMIT = 64
+MAX_UIDS = 256
+MAX_SOURCES = 1024
+_KEY = struct.Struct(">Qqq")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExportRequest:
+    """Which page is wanted. Times are microseconds, both bounds inclusive, on the clock of `order`."""
+
+    uids: tuple[Uid, ...] | None = None
+    source_ids: tuple[int, ...] | None = None
+    order: TimeOrder = TimeOrder.TIMESTAMP
+    start: int | None = None
+    end: int | None = None
+    continuation: str | None = None
+    limit: int = DEFAULT_LIMIT
+
+
+class Exported(NamedTuple):
+    """One record with its current annotation and its predictions."""
+
+    record: Record
+    annotation: Annotation | None
+    predictions: Sequence[Predicted] | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExportPage:
+    """A page, and the token of the next one unless this is the last."""
+
+    dataset: Dataset
+    text_keys: Mapping[int, tuple[str, ...]]
+    items: Sequence[Exported]
+    continuation: str | None
+
+
+def export(tx: "Tx", who: Principal, ref: Ref, request: ExportRequest, predictor: Predictor) -> ExportPage:
+    """A page of the dataset; raises Invalid for a bad limit, filter or continuation."""
+    dataset = datasets.load(tx, who, ref, Permission.EXPORT_DATASETS)
+    _check(dataset, request)
+    if request.uids is not None:
+        found = exceptions.locate(tx, dataset.source_ids, request.uids)
+        records = tx.records.by_ids(list(dict.fromkeys(found[uid] for uid in request.uids)), dataset.source_ids)
+        more = False
+    else:
+        records = tx.records.by_time(_sources(dataset, request), _time_page(dataset, request))
+        more = len(records) > request.limit
+        records = records[: request.limit]
+    keys = streams.text_keys(tx, dataset)
+    return ExportPage(
+        dataset=dataset,
+        text_keys=keys,
+        items=judged(tx, dataset, records, keys, predictor),
+        continuation=_continuation(dataset, records[-1], request.order) if more else None,
+    )
+
+
+def judged(
+    tx: "Tx",
+    dataset: Dataset,
+    records: Sequence[Record],
+    keys: Mapping[int, tuple[str, ...]],
+    predictor: Predictor,
+) -> list[Exported]:
+    """The records with their current annotations and the latest model's predictions (None without a model)."""
+    current = tx.annotations.current(dataset.id, [record.id for record in records])
+    model = tx.models.latest(dataset.id)
+    if model is None or not records:
+        return [Exported(record, current.get(record.id), None) for record in records]
+    known = streams.scores(tx, model, records, keys, predictor)
+    return [
+        Exported(
+            record,
+            current.get(record.id),
+            models.predicted(model, known[record.id], sentiment=dataset.has_sentiment),
+        )
+        for record in records
+    ]
+
+
+def _check(dataset: Dataset, request: ExportRequest) -> None:
+    if not 1 <= request.limit <= MAX_LIMIT:
+        raise Invalid(f"limit must be 1 to {MAX_LIMIT}", fields={"limit": request.limit})
+    if request.source_ids is not None and len(request.source_ids) > MAX_SOURCES:
+        raise Invalid(f"source_ids holds more than {MAX_SOURCES} ids", fields={"source_ids": len(request.source_ids)})
+    if request.uids is None:
+        return
+    if len(request.uids) > MAX_UIDS:
+        raise Invalid(f"comment_uids holds more than {MAX_UIDS} uids", fields={"comment_uids": len(request.uids)})
+    others = {"source_ids": request.source_ids, "from": request.start, "to": request.end}
+    for name, value in others.items():
+        if value is not None:
+            raise Invalid(f"comment_uids excludes {name}", fields={"comment_uids": "", name: ""})
+
+
+def _sources(dataset: Dataset, request: ExportRequest) -> list[int]:
+    if request.source_ids is None:
+        return list(dataset.source_ids)
+    unknown = set(request.source_ids).difference(dataset.source_ids)
+    if unknown:
+        raise Invalid(
+            "source_ids names a source that is not in the dataset",
+            fields={"source_ids": f"{min(unknown):016x}"},
+        )
+    return list(dict.fromkeys(request.source_ids))
+
+
+def _time_page(dataset: Dataset, request: ExportRequest) -> TimePage:
+    after = None
+    if request.continuation is not None:
+        after = _parse_continuation(dataset, request.continuation)
+    return TimePage(order=request.order, limit=request.limit + 1, start=request.start, end=request.end, after=after)
+
+
+def _continuation(dataset: Dataset, last: Record, order: TimeOrder) -> str:
+    instant = last.timestamp if order is TimeOrder.TIMESTAMP else last.created_at
+    return base64.urlsafe_b64encode(_KEY.pack(dataset.id, instant, last.id)).rstrip(b"=").decode()
+
+
+def _parse_continuation(dataset: Dataset, token: str) -> tuple[int, int]:
+    try:
+        packed = base64.b64decode(token.encode() + b"=" * (-len(token) % 4), altchars=b"-_", validate=True)
+        owner, instant, record_id = _KEY.unpack(packed)
+    except (struct.error, binascii.Error, UnicodeEncodeError):
+        owner = None
+    if owner != dataset.id:
+        raise Invalid("continuation is not one that this dataset gave out", fields={"continuation": token[:80]})
+    return instant, record_id

@@ -1,0 +1,223 @@
+"""Records: pieces of content as they were sent. The caller's own key makes every upload an upsert."""
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from headrace.core import learning, sources
+from headrace.core.errors import Conflict, Invalid, NotFound, TooLarge
+from headrace.core.positions import Position
+from headrace.core.rights import Permission, Principal
+from headrace.core.sources import Ref, Source
+
+if TYPE_CHECKING:
+    from headrace.core.store import Tx
+
+MAX_BATCH = 16384
+ID_KEY = re.compile(r"0[0-9a-f]{15}|[1-7][0-9a-f]{15}")
+
+
+class Record(NamedTuple):
+    """One stored record. `body` and `meta` are JSON text; times are microseconds since the epoch.
+
+    `version` counts changes, `annotated` the datasets in which it has a current annotation.
+    """
+
+    id: int
+    source_id: int
+    external_id: str | None
+    kind: str
+    body: str
+    meta: str | None
+    number: int
+    timestamp: int
+    created_at: int
+    modified_at: int
+    version: int
+    annotated: int
+    x: int
+    n: int
+
+    @property
+    def position(self) -> Position:
+        """The record's place in the log, which moves when it changes."""
+        return Position(self.x, self.n)
+
+
+class NewRecord(NamedTuple):
+    """A record to store. `timestamp` is the sender's own date."""
+
+    external_id: str | None
+    kind: str
+    body: str
+    meta: str | None
+    timestamp: int
+
+
+class TimeOrder(StrEnum):
+    """The clocks by which pages can be ordered."""
+
+    TIMESTAMP = "timestamp"
+    CREATED_AT = "created_at"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TimePage:
+    """A page request by time: both bounds inclusive, `after` a (time, id) key already delivered."""
+
+    order: TimeOrder
+    limit: int
+    start: int | None = None
+    end: int | None = None
+    after: tuple[int, int] | None = None
+
+
+class SyncCounts(NamedTuple):
+    """What an upsert did, record by record."""
+
+    new: int
+    updated: int
+    unchanged: int
+
+
+class Records(Protocol):
+    """Storage of records."""
+
+    def insert(self, source_id: int, rows: Sequence[NewRecord]) -> Sequence[int]:
+        """Store new records at new positions and answer their ids in order; Conflict on a key taken."""
+
+    def replace(self, rows: Sequence[tuple[int, NewRecord]]) -> None:
+        """Give records a new body, version and position; ids, created_at and annotations stay."""
+
+    def by_external(self, source_id: int, external_ids: Sequence[str]) -> list[Record]:
+        """The records of a source with these keys, in no order."""
+
+    def by_ids(self, record_ids: Sequence[int], source_ids: Sequence[int]) -> list[Record]:
+        """Those of the records that lie in the sources, in the order asked."""
+
+    def after(self, source_ids: Sequence[int], position: Position, limit: int) -> list[Record]:
+        """Records behind a position in log order, at most `limit`, only what nothing can commit before."""
+
+    def head(self) -> Position:
+        """The position at which a reader stands that has seen everything readable now."""
+
+    def before_created(self, source_ids: Sequence[int], created_at: int) -> Position:
+        """The position just before the first record created at or after the instant; the head if there is none."""
+
+    def by_time(self, source_ids: Sequence[int], page: TimePage) -> list[Record]:
+        """A page of records in ascending (time, id) order."""
+
+    def numbered(self, source: Source, skip: int, limit: int) -> list[Record]:
+        """Records of a source in id order, the first `skip` left out; flat in cost while none was deleted."""
+
+    def delete(self, source_id: int, record_ids: Sequence[int]) -> int:
+        """Remove records of the source with all that hangs on them; answers how many there were."""
+
+
+def sync(tx: "Tx", who: Principal, ref: Ref, rows: Sequence[NewRecord]) -> SyncCounts:
+    """Insert or update records by their key; of a key that occurs twice in the batch the last one counts."""
+    source = sources.load(tx, who, ref, Permission.EDIT_MESSAGES)
+    _check_batch(rows)
+    unique = {row.external_id: row for row in rows}
+    known = _known(tx, source, unique.values())
+    new = [row for key, row in unique.items() if key not in known]
+    changed = [
+        (known[row.external_id].id, row)
+        for row in unique.values()
+        if row.external_id in known and not same(known[row.external_id], row)
+    ]
+    tx.records.insert(source.id, new)
+    change(tx, changed)
+    learning.records_arrived(tx, source.id)
+    return SyncCounts(len(new), len(changed), len(unique) - len(new) - len(changed))
+
+
+def put(tx: "Tx", who: Principal, ref: Ref, rows: Sequence[NewRecord]) -> None:
+    """Insert records; repeating one with the same data is fine, another body under a known key is a Conflict."""
+    source = sources.load(tx, who, ref, Permission.EDIT_MESSAGES)
+    _check_batch(rows)
+    known = _known(tx, source, rows)
+    fresh: dict[str | None, NewRecord] = {}
+    for row in rows:
+        earlier = known.get(row.external_id) or fresh.get(row.external_id)
+        if earlier is None:
+            fresh[row.external_id] = row
+        elif not same(earlier, row):
+            raise Conflict(
+                f"the comment '{row.external_id}' exists already with other data; use sync to change it",
+                fields={"id": row.external_id},
+            )
+    tx.records.insert(source.id, list(fresh.values()))
+    learning.records_arrived(tx, source.id)
+
+
+def same(known: Record | NewRecord, sent: NewRecord) -> bool:
+    """True when what was sent says what is known already, whatever the order of its keys or its spacing."""
+    if known.kind != sent.kind or known.timestamp != sent.timestamp:
+        return False
+    return known.body == sent.body or json.loads(known.body) == json.loads(sent.body)
+
+
+def change(tx: "Tx", rows: Sequence[tuple[int, NewRecord]]) -> None:
+    """Replace records; they take a new place at the end of the log and lose the predictions made of the old text."""
+    if rows:
+        tx.records.replace(rows)
+        tx.predictions.forget([record_id for record_id, _ in rows])
+
+
+def key_of(record: Record) -> str:
+    """The record's key in its source: the caller's own, else its id as 16 hex digits."""
+    return f"{record.id:016x}" if record.external_id is None else record.external_id
+
+
+def by_keys(tx: "Tx", source_id: int, keys: Sequence[str]) -> dict[str, Record]:
+    """The records of a source by key; keys that name nothing are left out."""
+    found = {str(record.external_id): record for record in tx.records.by_external(source_id, keys)}
+    ids = [int(key, 16) for key in keys if key not in found and ID_KEY.fullmatch(key)]
+    keyless = (record for record in tx.records.by_ids(ids, [source_id]) if record.external_id is None)
+    return found | {key_of(record): record for record in keyless}
+
+
+def get(tx: "Tx", who: Principal, ref: Ref, key: str) -> tuple[Source, Record]:
+    """One record of a source by its key; raises NotFound."""
+    source = sources.load(tx, who, ref, Permission.VIEW_SOURCES)
+    found = by_keys(tx, source.id, [key]).get(key)
+    if found is None:
+        raise NotFound("there is no such comment in the source", fields={"id": key[:80]})
+    return source, found
+
+
+def page(tx: "Tx", who: Principal, ref: Ref, request: TimePage) -> tuple[Source, list[Record]]:
+    """A page of a source's records by time."""
+    source = sources.load(tx, who, ref, Permission.VIEW_SOURCES)
+    return source, tx.records.by_time([source.id], request)
+
+
+def delete(tx: "Tx", who: Principal, ref: Ref, keys: Sequence[str]) -> int:
+    """Delete records of a source by key; unknown ones are passed over, so a retry is harmless."""
+    source = sources.load(tx, who, ref, Permission.EDIT_MESSAGES)
+    count = tx.records.delete(source.id, [record.id for record in by_keys(tx, source.id, keys).values()])
+    if count:
+        tx.events.add(
+            "records.deleted",
+            actor_id=who.user_id,
+            project_id=source.project_id,
+            subject_id=source.id,
+            data={"count": count},
+        )
+    return count
+
+
+def _check_batch(rows: Sequence[NewRecord]) -> None:
+    if not rows:
+        raise Invalid("comments is empty", fields={"comments": 0})
+    if len(rows) > MAX_BATCH:
+        raise TooLarge(f"comments holds more than {MAX_BATCH} items", fields={"comments": len(rows)})
+
+
+def _known(tx: "Tx", source: Source, rows: Iterable[NewRecord]) -> dict[str | None, Record]:
+    keys = [row.external_id for row in rows if row.external_id is not None]
+    return {record.external_id: record for record in tx.records.by_external(source.id, keys)}

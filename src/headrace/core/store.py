@@ -1,0 +1,83 @@
+"""The store as the domain sees it: two verbs, and one repository per noun inside a transaction."""
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Protocol, TypeVar
+
+from headrace.core.annotations import Annotations
+from headrace.core.datasets import Datasets
+from headrace.core.events import Events
+from headrace.core.exceptions import Exceptions
+from headrace.core.idempotency import Replies
+from headrace.core.imports import Imports
+from headrace.core.jobs import Jobs
+from headrace.core.models import Models, Predictions
+from headrace.core.projects import Projects
+from headrace.core.records import Records
+from headrace.core.sources import Sources
+from headrace.core.streams import Streams
+from headrace.core.users import Users
+
+T = TypeVar("T")
+
+
+class Tx(Protocol):
+    """One transaction: a consistent view, and for a writer all or nothing."""
+
+    @property
+    def epoch(self) -> int:
+        """The log's epoch; positions of another epoch mean nothing here."""
+
+    @property
+    def projects(self) -> Projects: ...
+    @property
+    def users(self) -> Users: ...
+    @property
+    def sources(self) -> Sources: ...
+    @property
+    def records(self) -> Records: ...
+    @property
+    def datasets(self) -> Datasets: ...
+    @property
+    def annotations(self) -> Annotations: ...
+    @property
+    def models(self) -> Models: ...
+    @property
+    def predictions(self) -> Predictions: ...
+    @property
+    def streams(self) -> Streams: ...
+    @property
+    def exceptions(self) -> Exceptions: ...
+    @property
+    def imports(self) -> Imports: ...
+    @property
+    def jobs(self) -> Jobs: ...
+    @property
+    def events(self) -> Events: ...
+    @property
+    def replies(self) -> Replies: ...
+
+    def now(self) -> int:
+        """Microseconds since the epoch: a date for people, never an order."""
+
+    def after_commit(self, action: Callable[[], None]) -> None:
+        """Run an action once this transaction is on disk, and not at all if it fails."""
+
+
+class Store(Protocol):
+    """Where everything is kept. Both verbs may be called from any thread; neither from an event loop."""
+
+    def read(self, fn: Callable[[Tx], T]) -> T:
+        """Run a function on a consistent view, in the calling thread."""
+
+    def write(self, fn: Callable[[Tx], T]) -> T:
+        """Run a function in a transaction and return once it is on disk. It may run more than once."""
+
+    def submit_read(self, fn: Callable[[Tx], T]) -> Future[T]:
+        """`read` in a thread of the store's own."""
+
+    def submit_write(self, fn: Callable[[Tx], T]) -> Future[T]:
+        """`write` in a thread of the store's own."""
+
+    def close(self) -> None:
+        """Finish what was submitted and let go of the database."""

@@ -1,0 +1,191 @@
+"""Tasks: the records of a dataset's own source, and the datasets (Label Studio: projects) that have one."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from headrace.core import annotations, content, datasets, label_config, label_tasks, learning, sources
+from headrace.core.annotations import Annotation, Judgement
+from headrace.core.datasets import Dataset, Label
+from headrace.core.errors import Forbidden, Invalid, NotFound
+from headrace.core.projects import DEFAULT_PROJECT, check_texts
+from headrace.core.records import NewRecord, Record
+from headrace.core.rights import Permission, Principal
+from headrace.core.sources import Source
+
+if TYPE_CHECKING:
+    from headrace.core.store import Tx
+
+EMPTY_CONFIG = "<View></View>"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TaskPage:
+    """Tasks of one dataset with their annotations, and how many tasks there are in all."""
+
+    dataset: Dataset
+    source: Source
+    records: Sequence[Record]
+    annotations: Mapping[int, Sequence[Annotation]]
+    total: int
+
+
+def create_project(
+    tx: "Tx",
+    who: Principal,
+    *,
+    title: str,
+    config_xml: str,
+    description: str = "",
+    settings: Mapping[str, object] | None = None,
+) -> Dataset:
+    """A dataset with a source of its own, in the first project where the caller may make both."""
+    config = label_config.parse(config_xml)
+    check_texts(title, description)
+    owner = _home(tx, who)
+    name = _free_name(tx, owner, title)
+    source = sources.create(tx, who, project=owner, name=name, title=title)
+    _read_text_keys(tx, source.id, config)
+    dataset = datasets.create(
+        tx,
+        who,
+        project=owner,
+        name=name,
+        changes={
+            "title": title,
+            "description": description,
+            "settings": settings or {},
+            "source_ids": [source.id],
+        },
+        labels=_config_labels(config),
+    )
+    return tx.datasets.update(dataset.id, {"own_source_id": source.id, "label_config": config_xml})
+
+
+def update_project(
+    tx: "Tx",
+    who: Principal,
+    dataset_id: int,
+    *,
+    changes: Mapping[str, object],
+    config_xml: str | None = None,
+) -> Dataset:
+    """Change what is named; a new label config adds its labels to the taxonomy."""
+    dataset = load_project(tx, who, dataset_id, Permission.DATASETS_ADMIN)
+    updated = datasets.update(tx, who, dataset.id, changes)
+    if config_xml is None:
+        return updated
+    config = label_config.parse(config_xml)
+    if dataset.own_source_id is not None:
+        _read_text_keys(tx, dataset.own_source_id, config)
+    tx.datasets.ensure_labels(dataset.id, datasets.with_parents(label_config.labels(config)))
+    return tx.datasets.update(dataset.id, {"label_config": config_xml})
+
+
+def load_project(tx: "Tx", who: Principal, dataset_id: int, *needs: Permission) -> Dataset:
+    """The dataset of that id if it has a source of its own; raises NotFound."""
+    dataset = datasets.load(tx, who, dataset_id, *needs)
+    if dataset.own_source_id is None:
+        raise NotFound("there is no such project", fields={"project": dataset_id})
+    return dataset
+
+
+def page(tx: "Tx", who: Principal, dataset_id: int, *, skip: int, limit: int) -> TaskPage:
+    """Tasks of a dataset in id order, the first `skip` left out."""
+    dataset = load_project(tx, who, dataset_id, Permission.VIEW_SOURCES)
+    source = sources.load(tx, who, _own(dataset))
+    records = tx.records.numbered(source, skip, limit)
+    return _page(tx, dataset, source, records)
+
+
+def get(tx: "Tx", who: Principal, record_id: int) -> TaskPage:
+    """One task by its id, as a page of one; raises NotFound."""
+    dataset = datasets.of_record(tx, who, record_id, Permission.VIEW_SOURCES)
+    source = sources.load(tx, who, _own(dataset))
+    return _page(tx, dataset, source, tx.records.by_ids([record_id], [source.id]))
+
+
+def add(tx: "Tx", who: Principal, dataset_id: int, *, data: object, body: str, meta: str | None) -> TaskPage:
+    """Store one task; `data` is the decoded form of `body`. Raises Invalid when it does not fit the config."""
+    dataset = load_project(tx, who, dataset_id, Permission.EDIT_MESSAGES)
+    problem = label_tasks.task_problem(label_config.parse(dataset.label_config), data)
+    if problem:
+        raise Invalid(problem, fields={"data": problem})
+    row = NewRecord(None, content.Kind.TASK, body, meta, tx.now())
+    record_id = tx.records.insert(_own(dataset), [row])[0]
+    learning.records_arrived(tx, _own(dataset))
+    return get(tx, who, record_id)
+
+
+def delete(tx: "Tx", who: Principal, record_id: int) -> None:
+    """Delete one task with its annotations; raises NotFound."""
+    dataset = datasets.of_record(tx, who, record_id, Permission.EDIT_MESSAGES)
+    tx.records.delete(_own(dataset), [record_id])
+    tx.events.add(
+        "records.deleted",
+        actor_id=who.user_id,
+        project_id=dataset.project_id,
+        dataset_id=dataset.id,
+        data={"records": [record_id]},
+    )
+
+
+def annotate(tx: "Tx", who: Principal, record_id: int, judgement: Judgement) -> tuple[Dataset, Annotation]:
+    """Store the caller's annotation of a task."""
+    dataset = datasets.of_record(tx, who, record_id, Permission.REVIEW)
+    annotation_id = annotations.judge(tx, who, dataset, record_id, judgement)
+    stored = tx.annotations.get(annotation_id)
+    if stored is None:
+        raise NotFound("there is no such annotation", fields={"annotation": annotation_id})
+    return dataset, stored
+
+
+def config_of(tx: "Tx", who: Principal, record_id: int) -> label_config.LabelConfig:
+    """The label config that applies to a task."""
+    return label_config.parse(datasets.of_record(tx, who, record_id).label_config)
+
+
+def _page(tx: "Tx", dataset: Dataset, source: Source, records: Sequence[Record]) -> TaskPage:
+    found: dict[int, list[Annotation]] = {record.id: [] for record in records}
+    for annotation in tx.annotations.of_records(dataset.id, list(found)):
+        found[annotation.record_id].append(annotation)
+    return TaskPage(dataset=dataset, source=source, records=records, annotations=found, total=source.record_count)
+
+
+def _own(dataset: Dataset) -> int:
+    if dataset.own_source_id is None:
+        raise NotFound("the dataset has no tasks of its own", fields={"dataset": dataset.id})
+    return dataset.own_source_id
+
+
+def _home(tx: "Tx", who: Principal) -> str:
+    """The project that new datasets of this caller go to: `default` where allowed, else their first one."""
+    allowed = who.scope_with(Permission.SOURCES_ADMIN, Permission.MODIFY_DATASETS)
+    names = [project.name for project in tx.projects.all(allowed)]
+    if not names:
+        raise Forbidden(
+            "this needs the permissions sources-admin and voc in some project",
+            fields={"missing": [Permission.SOURCES_ADMIN.value, Permission.MODIFY_DATASETS.value]},
+        )
+    return DEFAULT_PROJECT if DEFAULT_PROJECT in names else names[0]
+
+
+def _free_name(tx: "Tx", project: str, title: str) -> str:
+    """A name made of the title that neither a source nor a dataset of the project has."""
+    stem = re.sub(r"[^A-Za-z0-9_]+", "-", title).strip("-").lower()[:200] or "project"
+    taken = {dataset.name for dataset in tx.datasets.all(None, project)}
+    taken |= {source.name for source in tx.sources.all(None, project)}
+    name, count = stem, 1
+    while name in taken:
+        count += 1
+        name = f"{stem}-{count}"
+    return name
+
+
+def _read_text_keys(tx: "Tx", source_id: int, config: label_config.LabelConfig) -> None:
+    tx.sources.update(source_id, text_keys=label_tasks.text_keys(config))
+
+
+def _config_labels(config: label_config.LabelConfig) -> list[Label]:
+    return [Label(name=name, definition={}) for name in datasets.with_parents(label_config.labels(config))]

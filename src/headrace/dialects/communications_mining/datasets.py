@@ -1,0 +1,163 @@
+"""Datasets and their export."""
+
+from starlette.responses import Response
+
+from headrace.core import annotations, datasets
+from headrace.core.datasets import Dataset, Label
+from headrace.core.export import Exported, ExportPage, ExportRequest, export
+from headrace.core.records import TimeOrder
+from headrace.core.rights import Permission
+from headrace.core.sources import Ref
+from headrace.core.store import Tx
+from headrace.core.times import parse_timestamp
+from headrace.dialects.communications_mining import wire
+from headrace.dialects.communications_mining.boundary import dialect, from_hex, hex_ids, ok, parse_uid, paths, ref
+from headrace.dialects.communications_mining.translate import (
+    assigned_json,
+    comment_raw,
+    dataset_json,
+    predicted_json,
+)
+from headrace.dialects.kit import Call
+
+STEM = "/api/v1/datasets"
+PLAIN_FIELDS = ("title", "description", "model_family", "has_sentiment")
+SETTINGS = {
+    "entity_defs": "entity_defs",
+    "general_fields": "general_fields",
+    "dataset_flags": "_dataset_flags",
+    "model_config": "_model_config",
+}
+
+
+def _changes(fields: wire.DatasetFields) -> dict[str, object]:
+    """What the request says of a dataset, in the domain's names; absent stays absent."""
+    changes = {name: getattr(fields, name) for name in PLAIN_FIELDS if getattr(fields, name) is not None}
+    settings = {
+        wire_name: getattr(fields, name) for name, wire_name in SETTINGS.items() if getattr(fields, name) is not None
+    }
+    if settings:
+        changes["settings"] = settings
+    if fields.source_ids is not None:
+        changes["source_ids"] = hex_ids(fields.source_ids, "source_ids")
+    return changes
+
+
+def _labels(fields: wire.DatasetFields) -> list[Label] | None:
+    """The taxonomy a request gives: its label definitions and those of its groups, each name once."""
+    if fields.label_defs is None and fields.label_groups is None:
+        return None
+    given = [*(fields.label_defs or []), *(item for group in fields.label_groups or [] for item in group.label_defs)]
+    found: dict[str, Label] = {}
+    for item in given:
+        found.setdefault(item.name, _label(item))
+    return list(found.values())
+
+
+def _label(item: wire.LabelDef) -> Label:
+    definition: dict[str, object] = {}
+    if item.external_id is not None:
+        definition["external_id"] = item.external_id
+    if item.pretrained is not None:
+        pretrained = {"id": item.pretrained.id}
+        definition["pretrained"] = pretrained | ({"name": item.pretrained.name} if item.pretrained.name else {})
+    if item.moon_form is not None:
+        definition["moon_form"] = [
+            {"name": form.name, "kind": form.kind, "instructions": form.instructions} for form in item.moon_form
+        ]
+    return Label(name=item.name, title=item.title, instructions=item.instructions, definition=definition)
+
+
+def _json(tx: Tx, dataset: Dataset) -> dict[str, object]:
+    return dataset_json(dataset, tx.datasets.labels(dataset.id))
+
+
+@dialect.route("GET", STEM)
+async def list_datasets(call: Call) -> Response:
+    """The datasets the caller may view."""
+    return ok(datasets=await call.read(lambda tx: [_json(tx, item) for item in datasets.list_datasets(tx, call.who)]))
+
+
+@dialect.route("GET", STEM + "/id:{hex_id}", STEM + "/{project}/{dataset}")
+async def get_dataset(call: Call) -> Response:
+    """One dataset."""
+    wanted = ref(call, "dataset")
+    return ok(
+        dataset=await call.read(lambda tx: _json(tx, datasets.load(tx, call.who, wanted, Permission.VIEW_LABELS)))
+    )
+
+
+@dialect.route("GET", STEM + "/{project}")
+async def list_project_datasets(call: Call) -> Response:
+    """The datasets of one project."""
+    project = call.text("project")
+    found = await call.read(lambda tx: [_json(tx, item) for item in datasets.list_datasets(tx, call.who, project)])
+    return ok(datasets=found)
+
+
+@dialect.route("PUT", STEM + "/{project}/{dataset}")
+async def create_dataset(call: Call) -> Response:
+    """Create a dataset; a name that is taken is refused and nothing is overwritten."""
+    fields = (await call.json(wire.DatasetBody)).dataset
+    project, name = call.text("project"), call.text("dataset")
+    changes, labels = _changes(fields), _labels(fields) or []
+    copied: Ref | None = None
+    if fields.copy_annotations_from is not None:
+        copied = from_hex(fields.copy_annotations_from, "dataset")
+
+    def create(tx: Tx) -> dict[str, object]:
+        dataset = datasets.create(tx, call.who, project=project, name=name, changes=changes, labels=labels)
+        if copied is not None:
+            annotations.copy(tx, call.who, dataset, copied)
+        return _json(tx, dataset)
+
+    return ok(dataset=await call.write(create))
+
+
+@dialect.route("POST", *paths(STEM, "dataset"))
+async def update_dataset(call: Call) -> Response:
+    """Change a dataset partially: an absent key keeps, an empty `source_ids` clears."""
+    fields, wanted = (await call.json(wire.DatasetBody)).dataset, ref(call, "dataset")
+    changes, labels = _changes(fields), _labels(fields)
+    return ok(
+        dataset=await call.write(lambda tx: _json(tx, datasets.update(tx, call.who, wanted, changes, labels=labels)))
+    )
+
+
+@dialect.route("DELETE", *paths(STEM, "dataset"))
+async def delete_dataset(call: Call) -> Response:
+    """Delete a dataset; sources and comments stay."""
+    wanted = ref(call, "dataset")
+    await call.write(lambda tx: datasets.delete(tx, call.who, wanted))
+    return ok()
+
+
+@dialect.route("POST", *paths(STEM, "dataset", "/export"))
+async def export_dataset(call: Call) -> Response:
+    """A page of comments with assigned labels and the latest model's predictions."""
+    body, wanted = await call.json(wire.ExportBody), ref(call, "dataset")
+    request = ExportRequest(
+        uids=None if body.comment_uids is None else tuple(parse_uid(uid) for uid in body.comment_uids),
+        source_ids=None if body.source_ids is None else hex_ids(body.source_ids, "source_ids"),
+        order=TimeOrder(body.order_by),
+        start=None if body.from_ is None else parse_timestamp(body.from_),
+        end=None if body.to is None else parse_timestamp(body.to),
+        continuation=body.continuation,
+        limit=body.limit,
+    )
+    page = await call.read(lambda tx: export(tx, call.who, wanted, request, call.services.predictor))
+    comments = [_exported(page, item) for item in page.items]
+    if page.continuation is None:
+        return ok(comments=comments)
+    return ok(comments=comments, continuation=page.continuation)
+
+
+def _exported(page: ExportPage, item: Exported) -> dict[str, object]:
+    assigned = item.annotation.judgement.labels if item.annotation else ()
+    found: dict[str, object] = {
+        "comment": comment_raw(item.record, page.text_keys),
+        "annotations": {"labels": {"assigned": assigned_json(assigned)}},
+    }
+    if item.predictions is not None:
+        found["predictions"] = {"labels": predicted_json(item.predictions, as_text=True)}
+    return found

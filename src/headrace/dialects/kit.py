@@ -1,0 +1,278 @@
+"""What every dialect needs at the boundary: authenticate, read the body, run one core function, answer.
+
+A dialect declares its routes on a `Dialect`; `app` mounts them. A handler gets a `Call` and returns a response;
+errors of the domain and of the framework alike go through the dialect's own `render`.
+"""
+
+import asyncio
+import logging
+import re
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from headrace.core import users
+from headrace.core.errors import HeadraceError, Invalid, NotFound, RateLimited, TooLarge, Unauthenticated
+from headrace.core.idempotency import Reply, once
+from headrace.core.models import Predictor
+from headrace.core.rights import Principal
+from headrace.core.store import Store, Tx
+from headrace.decode import decode, encode
+
+T = TypeVar("T")
+log = logging.getLogger("headrace")
+
+JSON_LIMIT = 64 * 1024 * 1024
+MAX_WRONG_TOKENS = 300
+WRONG_TOKEN_SECONDS = 60.0
+MAX_ID = 2**63 - 1
+QUERY_BOOLEANS = {
+    **dict.fromkeys(("true", "yes", "on", "1"), True),
+    **dict.fromkeys(("false", "no", "not", "off", "0"), False),
+}
+
+
+class JobRunner(Protocol):
+    """What a dialect may ask of the jobs."""
+
+    async def run_now(self, job_id: int) -> None:
+        """Carry a job out at once if it still waits, and return when this attempt is over."""
+
+
+class WrongTokens:
+    """Counts wrong tokens by address, so that guessing meets 429."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, tuple[float, int]] = {}
+
+    def check(self, address: str) -> None:
+        """Raise RateLimited when the address has sent too many wrong tokens lately."""
+        since, count = self._seen.get(address, (0.0, 0))
+        left = since + WRONG_TOKEN_SECONDS - time.monotonic()
+        if count >= MAX_WRONG_TOKENS and left > 0:
+            raise RateLimited("too many wrong tokens from this address", fields={"retry_after": int(left) + 1})
+
+    def add(self, address: str) -> None:
+        """Count one wrong token."""
+        now = time.monotonic()
+        since, count = self._seen.get(address, (now, 0))
+        if now - since > WRONG_TOKEN_SECONDS:
+            self._seen = {key: value for key, value in self._seen.items() if now - value[0] <= WRONG_TOKEN_SECONDS}
+            since, count = now, 0
+        self._seen[address] = (since, count + 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """What the dialects are given by `app`."""
+
+    store: Store
+    predictor: Predictor
+    jobs: JobRunner
+    no_auth: bool = False
+    wrong_tokens: WrongTokens = field(default_factory=WrongTokens)
+
+
+class Call:
+    """One request at a dialect's boundary, with the principal that makes it."""
+
+    def __init__(self, request: Request, services: Services, who: Principal) -> None:
+        self.request = request
+        self.services = services
+        self.who = who
+        self._body: bytes | None = None
+
+    def text(self, name: str) -> str:
+        """A path parameter."""
+        return str(self.request.path_params[name])
+
+    def number(self, name: str) -> int:
+        """A path parameter that is an id; anything but a positive 64-bit integer is NotFound."""
+        text = self.text(name)
+        if not re.fullmatch(r"[0-9]{1,19}", text) or not 0 < int(text) <= MAX_ID:
+            raise NotFound(f"'{text[:40]}' is not the id of anything here", fields={name: text[:40]})
+        return int(text)
+
+    def query(self, name: str) -> str | None:
+        """A query parameter; of a repeated one the last counts."""
+        values = self.request.query_params.getlist(name)
+        return values[-1] if values else None
+
+    def queries(self, name: str) -> list[str]:
+        """All values of a repeatable query parameter."""
+        return self.request.query_params.getlist(name)
+
+    def flag(self, name: str, default: bool) -> bool:
+        """A boolean query parameter; raises Invalid naming it for any other word."""
+        text = self.query(name)
+        if text is None:
+            return default
+        found = QUERY_BOOLEANS.get(text.strip().lower())
+        if found is None:
+            raise Invalid(f"{name} must be a boolean, not '{text[:60]}'", fields={name: "Must be a valid boolean."})
+        return found
+
+    def count(self, name: str, default: int, *, most: int, least: int = 1) -> int:
+        """An integer query parameter within bounds; raises Invalid naming it."""
+        text = self.query(name)
+        if text is None:
+            return default
+        if not re.fullmatch(r"-?[0-9]{1,18}", text) or not least <= int(text) <= most:
+            raise Invalid(f"{name} must be an integer from {least} to {most}", fields={name: text[:40]})
+        return int(text)
+
+    async def body(self, limit: int = JSON_LIMIT) -> bytes:
+        """The whole body; raises TooLarge above the limit, while reading."""
+        if self._body is None:
+            self._body = b"".join([piece async for piece in self.pieces(limit)])
+        return self._body
+
+    async def pieces(self, limit: int) -> AsyncIterator[bytes]:
+        """The body as it arrives; raises TooLarge as soon as it exceeds the limit in bytes."""
+        if self.request.headers.get("content-encoding", "identity") != "identity":
+            raise Invalid("a compressed body is not accepted", fields={"content-encoding": "identity"})
+        declared = self.request.headers.get("content-length", "0")
+        size = int(declared) if declared.isdigit() else 0
+        if size > limit:
+            raise TooLarge(f"the body is larger than {limit} bytes", fields={"limit": limit})
+        size = 0
+        async for piece in self.request.stream():
+            size += len(piece)
+            if size > limit:
+                raise TooLarge(f"the body is larger than {limit} bytes", fields={"limit": limit})
+            yield piece
+
+    async def json(self, shape: type[T], limit: int = JSON_LIMIT) -> T:
+        """The body decoded by the one edge decoder; raises Malformed or Invalid."""
+        return decode(await self.body(limit), shape)
+
+    async def read(self, fn: Callable[[Tx], T]) -> T:
+        """One core function on a consistent view."""
+        return await settled(self.services.store.submit_read(fn))
+
+    async def write(self, fn: Callable[[Tx], T]) -> T:
+        """One core function in a transaction; returns once it is on disk."""
+        return await settled(self.services.store.submit_write(fn))
+
+    async def write_once(self, request: bytes, fn: Callable[[Tx], Reply]) -> Response:
+        """Like `write` for a creating request: under an Idempotency-Key the first reply is given again."""
+        key = self.request.headers.get("idempotency-key")
+        told = b"\0".join((self.request.method.encode(), self.request.scope["path"].encode(), request))
+        reply = await self.write(lambda tx: once(tx, self.who, key, told, fn))
+        return json_bytes(reply.body, reply.status)
+
+
+Handler = Callable[[Call], Awaitable[Response]]
+Render = Callable[[Request, HeadraceError], Response]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Route:
+    """One entry of the routing table. `public` needs no token."""
+
+    methods: tuple[str, ...]
+    path: str
+    handler: Handler
+    public: bool
+
+
+@dataclass(kw_only=True)
+class Dialect:
+    """One public API: the paths it owns, its routes, and how it words an error."""
+
+    name: str
+    owns: re.Pattern[str]
+    render: Render
+    routes: list[Route] = field(default_factory=list)
+
+    def route(self, methods: str | Sequence[str], *paths: str, public: bool = False) -> Callable[[Handler], Handler]:
+        """Declare a handler for methods and paths (without a trailing slash; both forms are served)."""
+        wanted = (methods,) if isinstance(methods, str) else tuple(methods)
+
+        def declare(handler: Handler) -> Handler:
+            self.routes.extend(Route(methods=wanted, path=path, handler=handler, public=public) for path in paths)
+            return handler
+
+        return declare
+
+
+async def settled(future: Future[T]) -> T:
+    """Wait for work in a thread of the store, without blocking the loop."""
+    return await asyncio.wrap_future(future)
+
+
+async def authenticate(request: Request, services: Services) -> Principal:
+    """The principal behind a request; raises Unauthenticated, or RateLimited for a guesser."""
+    token = presented_token(request)
+    address = request.client.host if request.client else ""
+    services.wrong_tokens.check(address)
+    if token is None and services.no_auth:
+        return await settled(services.store.submit_read(lambda tx: users.principal(_admin(tx))))
+    try:
+        return await settled(services.store.submit_read(lambda tx: users.authenticate(tx, token)))
+    except Unauthenticated:
+        if token:
+            services.wrong_tokens.add(address)
+        raise
+
+
+def presented_token(request: Request) -> str | None:
+    """The token in any of the places where the clients of the four APIs put it."""
+    headers = request.headers
+    scheme, _, credentials = headers.get("authorization", "").partition(" ")
+    if scheme.lower() in ("token", "bearer") and credentials.strip():
+        return credentials.strip()
+    return headers.get("x-api-key") or headers.get("x-auth-token") or request.query_params.get("api_key")
+
+
+def endpoint(dialect: Dialect, route: Route, services: Services) -> Callable[[Request], Awaitable[Response]]:
+    """The route's handler as the framework wants it, with authentication before and error rendering around it."""
+
+    async def serve(request: Request) -> Response:
+        try:
+            who = NOBODY if route.public else await authenticate(request, services)
+            return await route.handler(Call(request, services, who))
+        except HeadraceError as error:
+            return dialect.render(request, error)
+
+    serve.__name__ = getattr(route.handler, "__name__", "serve")
+    serve.__doc__ = route.handler.__doc__
+    return serve
+
+
+NOBODY = Principal(user_id=0, username="", email="")
+
+
+def json_bytes(body: bytes, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """A JSON answer that is encoded already."""
+    return Response(body, status, headers, media_type="application/json")
+
+
+def json_answer(value: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """A JSON answer."""
+    return json_bytes(encode(value), status, headers)
+
+
+def json_reply(value: object, status: int = 200) -> Reply:
+    """A JSON answer to be kept under an Idempotency-Key."""
+    return Reply(status, encode(value))
+
+
+def retry_headers(error: HeadraceError) -> dict[str, str]:
+    """`Retry-After` where the error says how long to wait."""
+    wait = error.fields.get("retry_after")
+    return {"Retry-After": str(wait)} if wait is not None else {}
+
+
+def allowed_methods(routes: Iterable[Route], matches: Callable[[str], bool]) -> str:
+    """The methods of all routes whose path matches, for an Allow header."""
+    return ", ".join(sorted({method for route in routes if matches(route.path) for method in route.methods}))
+
+
+def _admin(tx: Tx) -> users.User:
+    return next(user for user in tx.users.all() if user.is_admin)

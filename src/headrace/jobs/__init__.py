@@ -1,0 +1,1 @@
+"""The job queue worker, and one module per kind of job."""

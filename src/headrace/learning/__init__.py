@@ -1,0 +1,1 @@
+"""Training, validation and prediction of text classifiers; pure functions run in child processes."""

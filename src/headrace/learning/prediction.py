@@ -1,0 +1,120 @@
+"""From an artefact to probabilities. Uses numpy and sparse products only, nothing of the training library.
+
+A text's answer depends on the text and the artefact alone, to the last byte: not on its neighbours in the
+batch, the number of threads, or the release of a library. Weights lie on a binary grid as text rows do, so
+their sums are exact, and answers are rounded to six decimals.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace.learning import artefact as container
+from headrace.learning.calibration import sigmoid
+from headrace.learning.features import Vocabulary, batches, index_of, weighed
+from headrace.learning.values import DamagedArtefact, parent
+
+Floats = npt.NDArray[np.float64]
+
+WEIGHT_BITS = 10
+DECIMALS = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """Answers for n texts: float32 probabilities (n x labels), float32 sentiment -1..1 (n) or None."""
+
+    probabilities: npt.NDArray[np.float32]
+    sentiment: npt.NDArray[np.float32] | None
+
+
+class Model:
+    """A loaded model, ready to answer; `labels` names its columns."""
+
+    def __init__(
+        self,
+        *,
+        labels: tuple[str, ...],
+        vocabulary: Vocabulary,
+        weights: Floats,
+        offsets: Floats,
+    ) -> None:
+        self.labels = labels
+        self._vocabulary = vocabulary
+        self._index = index_of(vocabulary)
+        self._weights = weights
+        self._offsets = offsets
+        self._parents = parent_columns(labels)
+
+    def predict(self, texts: Sequence[str]) -> Prediction:
+        """Answer every text in order; the same text always gets the same bytes."""
+        pieces = [self._batch(batch) for batch in batches(texts)]
+        answers = np.concatenate(pieces)
+        width = len(self.labels)
+        sentiment = 2.0 * answers[:, width] - 1.0 if answers.shape[1] > width else None
+        return Prediction(
+            probabilities=np.round(answers[:, :width], DECIMALS).astype(np.float32),
+            sentiment=None if sentiment is None else np.round(sentiment, DECIMALS).astype(np.float32),
+        )
+
+    def _batch(self, texts: Sequence[str]) -> Floats:
+        rows = weighed(texts, self._vocabulary, self._index)
+        return capped(sigmoid(rows @ self._weights + self._offsets), self._parents)
+
+
+def parent_columns(labels: Sequence[str]) -> list[tuple[int, int]]:
+    """List (child, parent) columns, every parent before its own children."""
+    column = {label: position for position, label in enumerate(labels)}
+    pairs = [(label, parent(label)) for label in sorted(labels)]
+    return [(column[child], column[above]) for child, above in pairs if above in column]
+
+
+def capped(probabilities: Floats, parents: Sequence[tuple[int, int]]) -> Floats:
+    """Lower, in place, each child's probability to its parent's where it is greater; give the array back.
+
+    The parent has seen every example of its children and more, so the parent's word counts.
+    """
+    for child, above in parents:
+        np.minimum(probabilities[:, child], probabilities[:, above], out=probabilities[:, child])
+    return probabilities
+
+
+def dump(*, labels: tuple[str, ...], family: str, vocabulary: Vocabulary, weights: Floats, offsets: Floats) -> bytes:
+    """Write a model as an artefact; a column of weights beyond the labels' is the sentiment's."""
+    header: dict[str, object] = {
+        "labels": labels,
+        "family": family,
+        "terms": vocabulary.terms,
+        "characters": vocabulary.characters,
+    }
+    limit = 2**15 - 1
+    quantised = np.clip(np.rint(weights * 2**WEIGHT_BITS), -limit, limit).astype("<i2")
+    arrays = {"weights": quantised, "offsets": offsets.astype("<f8"), "idf": vocabulary.idf.astype("<f8")}
+    return container.pack(header, arrays)
+
+
+def load(artefact: bytes) -> Model:
+    """Read a model back; DamagedArtefact if the bytes are not one."""
+    header, arrays = container.unpack(artefact)
+    characters = header.get("characters")
+    labels, terms = _names(header, "labels"), _names(header, "terms")
+    weights, offsets, idf = (arrays.get(name) for name in ("weights", "offsets", "idf"))
+    if not isinstance(characters, bool) or weights is None or offsets is None or idf is None:
+        raise DamagedArtefact("the model lacks a part")
+    if (weights.dtype, offsets.dtype, idf.dtype) != (np.dtype("<i2"), np.dtype("<f8"), np.dtype("<f8")):
+        raise DamagedArtefact("the model's arrays have unexpected types")
+    vocabulary = Vocabulary(terms=terms, characters=characters, idf=np.asarray(idf, dtype=np.float64))
+    fits = weights.shape == (vocabulary.width, len(offsets)) and idf.shape == (vocabulary.width,)
+    if not fits or len(offsets) not in (len(labels), len(labels) + 1):
+        raise DamagedArtefact("the model's parts do not fit together")
+    values = np.asarray(weights, dtype=np.float64) / 2**WEIGHT_BITS
+    return Model(labels=labels, vocabulary=vocabulary, weights=values, offsets=np.asarray(offsets, np.float64))
+
+
+def _names(header: Mapping[str, object], key: str) -> tuple[str, ...]:
+    names = header.get(key)
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise DamagedArtefact(f"the model has no {key}")
+    return tuple(names)

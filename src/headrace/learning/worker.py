@@ -1,0 +1,102 @@
+"""The learning child: reads requests from standard input, answers on standard output, ends with its parent.
+
+Started as `python -m headrace.learning.worker [niceness]`, never imported by the serving process.
+"""
+
+import os
+import queue
+import signal
+import sys
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import IO
+
+from headrace.learning import messages
+from headrace.learning.prediction import DECIMALS, Model, load
+from headrace.learning.values import DamagedArtefact, NotEnoughExamples, Scores, digest
+
+MODELS_KEPT = 4
+
+
+class Models:
+    """The most recently used models, loaded and ready, by digest."""
+
+    def __init__(self) -> None:
+        self._models: OrderedDict[str, Model] = OrderedDict()
+
+    def find(self, name: str, artefact: bytes | None) -> Model | None:
+        """Give the model of this digest, loading the artefact if there is one; None when it is not held."""
+        if name not in self._models and artefact is not None:
+            if digest(artefact) != name:
+                raise DamagedArtefact("the model's bytes do not have the digest they are stored under")
+            self._models[name] = load(artefact)
+        if name in self._models:
+            self._models.move_to_end(name)
+        while len(self._models) > MODELS_KEPT:
+            self._models.popitem(last=False)
+        return self._models.get(name)
+
+
+def answer(request: messages.Request, models: Models, replies: IO[bytes]) -> messages.Reply:
+    """Do what is asked; progress goes out at once, the errors of `values` become Refused."""
+    try:
+        if isinstance(request, messages.Predict):
+            return predict(request, models)
+        return train(request, lambda share: messages.write(replies, messages.Progress(share)))
+    except (NotEnoughExamples, DamagedArtefact) as error:
+        return messages.Refused(type(error).__name__, str(error))
+
+
+def train(request: messages.Train, progress: Callable[[float], None]) -> messages.Reply:
+    """Train and validate a model."""
+    # Imported here because the predicting child should not carry scikit-learn.
+    from headrace.learning import training
+
+    return messages.Finished(training.train(request.examples, family=request.family, progress=progress))
+
+
+def predict(request: messages.Predict, models: Models) -> messages.Reply:
+    """Answer every text with the model asked for, or say that it is missing."""
+    model = models.find(request.digest, request.artefact)
+    if model is None:
+        return messages.Missing()
+    prediction = model.predict(request.texts)
+    rows = prediction.probabilities.astype("<f4")
+    moods: list[float | None] = [None] * len(rows)
+    if prediction.sentiment is not None:
+        moods = [round(float(mood), DECIMALS) for mood in prediction.sentiment]
+    answers = [Scores(probabilities=row.tobytes(), sentiment=mood) for row, mood in zip(rows, moods, strict=True)]
+    return messages.Answers(answers)
+
+
+def receive(pipe: IO[bytes], requests: "queue.SimpleQueue[messages.Request]") -> None:
+    """Hand requests on until the parent closes the pipe or dies; then end this process at once.
+
+    The end of the pipe is the one sign of a parent's death that needs no polling, works on every system
+    and, unlike Linux's parent-death signal, does not mistake the end of a thread for it.
+    """
+    while True:
+        try:
+            requests.put(messages.read_request(pipe))
+        except EOFError:
+            os._exit(0)
+
+
+def main() -> None:
+    """Serve requests one at a time until standard input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if len(sys.argv) > 1:
+        os.nice(int(sys.argv[1]))
+    replies = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    # Whatever a library prints must not end up between two frames.
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    requests: queue.SimpleQueue[messages.Request] = queue.SimpleQueue()
+    threading.Thread(target=receive, args=(sys.stdin.buffer, requests), daemon=True).start()
+    models = Models()
+    while True:
+        messages.write(replies, answer(requests.get(), models, replies))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,194 @@
+"""Statements of annotations. Every write settles which annotation of a record is the current one."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, Select, delete, func, insert, select, update
+
+from headrace.core.annotations import Annotation, Assigned, Judgement
+from headrace.storage.schema import annotations, records
+from headrace.storage.session import Repository, dumps, loads
+
+NO_LABELS = "[]"
+
+
+def _assigned(text: str) -> tuple[Assigned, ...]:
+    return () if text == NO_LABELS else tuple(Assigned(*item) for item in loads(text))
+
+
+def _annotation(row: Row[Any]) -> Annotation:
+    judgement = Judgement(
+        labels=_assigned(row.labels),
+        dismissed=_assigned(row.dismissed),
+        result=row.result,
+        extra=row.extra,
+        cancelled=row.cancelled,
+        ground_truth=row.ground_truth,
+        lead_time=row.lead_time,
+        unique_id=row.unique_id,
+        import_id=row.import_id,
+    )
+    return Annotation(
+        id=row.id,
+        dataset_id=row.dataset_id,
+        record_id=row.record_id,
+        author_id=row.author_id,
+        judgement=judgement,
+        current=row.current,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def _values(judgement: Judgement) -> dict[str, object]:
+    return {
+        "labels": dumps(judgement.labels),
+        "dismissed": dumps(judgement.dismissed),
+        "result": judgement.result,
+        "extra": judgement.extra,
+        "cancelled": judgement.cancelled,
+        "ground_truth": judgement.ground_truth,
+        "lead_time": judgement.lead_time,
+        "unique_id": judgement.unique_id,
+        "import_id": judgement.import_id,
+        "blank": judgement.blank,
+    }
+
+
+class AnnotationRepository(Repository):
+    """See `core.annotations.Annotations`."""
+
+    def insert(self, dataset_id: int, rows: Sequence[tuple[int, int, Judgement]]) -> list[int]:
+        now = self.session.now()
+        x, places = self.session.take_positions(len(rows))
+        ids = self.session.take_ids("annotations", len(rows))
+        values = [
+            _values(judgement)
+            | {
+                "id": annotation_id,
+                "dataset_id": dataset_id,
+                "record_id": record_id,
+                "author_id": author_id,
+                "current": False,
+                "created_at": now,
+                "updated_at": now,
+                "x": x,
+                "n": place,
+            }
+            for annotation_id, place, (record_id, author_id, judgement) in zip(ids, places, rows, strict=True)
+        ]
+        self.session.run(insert(annotations), values)
+        self._settle(dataset_id, sorted({record_id for record_id, _, _ in rows}))
+        return list(ids)
+
+    def update(self, annotation_id: int, judgement: Judgement) -> None:
+        x, places = self.session.take_positions(1)
+        statement = update(annotations).where(annotations.c.id == annotation_id)
+        self.session.run(statement.values(**_values(judgement), updated_at=self.session.now(), x=x, n=places[0]))
+        known = self.get(annotation_id)
+        if known:
+            self._settle(known.dataset_id, [known.record_id])
+
+    def delete(self, annotation_ids: Sequence[int]) -> None:
+        mine = self.session.among(annotations.c.id, annotation_ids)
+        touched: dict[int, list[int]] = {}
+        for row in self.session.rows(select(annotations.c.dataset_id, annotations.c.record_id).where(mine)):
+            touched.setdefault(row.dataset_id, []).append(row.record_id)
+        self.session.run(delete(annotations).where(mine))
+        for dataset_id, record_ids in touched.items():
+            self._settle(dataset_id, sorted(set(record_ids)))
+
+    def get(self, annotation_id: int) -> Annotation | None:
+        row = self.session.first(select(annotations).where(annotations.c.id == annotation_id))
+        return _annotation(row) if row else None
+
+    def of_records(self, dataset_id: int, record_ids: Sequence[int]) -> list[Annotation]:
+        if not record_ids:
+            return []
+        mine = self.session.among(annotations.c.record_id, record_ids)
+        return self._all(self._in(dataset_id).where(mine).order_by(annotations.c.id))
+
+    def current(self, dataset_id: int, record_ids: Sequence[int]) -> dict[int, Annotation]:
+        if not record_ids:
+            return {}
+        mine = self.session.among(annotations.c.record_id, record_ids)
+        return {found.record_id: found for found in self._all(self._in(dataset_id).where(mine, self._current()))}
+
+    def authored(self, dataset_id: int, record_id: int, author_id: int) -> Annotation | None:
+        statement = (
+            self._in(dataset_id)
+            .where(
+                annotations.c.record_id == record_id,
+                annotations.c.author_id == author_id,
+                annotations.c.result.is_(None),
+            )
+            .order_by(annotations.c.id.desc())
+            .limit(1)
+        )
+        found = self._all(statement)
+        return found[0] if found else None
+
+    def reviewed(
+        self, dataset_id: int, after_record: int, limit: int, source_id: int | None = None
+    ) -> list[Annotation]:
+        statement = self._in(dataset_id).where(self._current(), annotations.c.record_id > after_record)
+        if source_id is not None:
+            statement = statement.join(records, records.c.id == annotations.c.record_id)
+            statement = statement.where(records.c.source_id == source_id)
+        return self._all(statement.order_by(annotations.c.record_id).limit(limit))
+
+    def at_least(self, dataset_id: int, count: int) -> bool:
+        some = (
+            select(annotations.c.id)
+            .where(annotations.c.dataset_id == dataset_id, self._current())
+            .limit(count)
+            .subquery()
+        )
+        return self.session.conn.execute(select(func.count()).select_from(some)).scalar_one() >= count
+
+    def _in(self, dataset_id: int) -> Select[Any]:
+        return select(annotations).where(annotations.c.dataset_id == dataset_id)
+
+    def _all(self, statement: Select[Any]) -> list[Annotation]:
+        return [_annotation(row) for row in self.session.rows(statement)]
+
+    def _current(self) -> ColumnElement[bool]:
+        return annotations.c.current.is_(True) if self.session.postgres else annotations.c.current
+
+    def _settle(self, dataset_id: int, record_ids: Sequence[int]) -> None:
+        """Mark the newest annotation of each record that was not skipped, unless it has been cleared."""
+        mine = (
+            annotations.c.dataset_id == dataset_id,
+            self.session.among(annotations.c.record_id, record_ids),
+        )
+        rows = self.session.rows(
+            select(
+                annotations.c.id,
+                annotations.c.record_id,
+                annotations.c.blank,
+                annotations.c.current,
+            )
+            .where(*mine, annotations.c.cancelled.is_(False))
+            .order_by(annotations.c.x, annotations.c.n)
+        )
+        newest = {row.record_id: row for row in rows}
+        wanted = {row.id for row in newest.values() if not row.blank}
+        before = {row.id: row.record_id for row in rows if row.current}
+        gone = [number for number in before if number not in wanted]
+        new = sorted(wanted.difference(before))
+        self._mark(gone, False)
+        self._mark(new, True)
+        gained = {row.record_id for row in newest.values() if row.id in new}
+        lost = {before[number] for number in gone}
+        self._count(sorted(gained - lost), 1)
+        self._count(sorted(lost - gained), -1)
+
+    def _mark(self, annotation_ids: Sequence[int], current: bool) -> None:
+        if annotation_ids:
+            mine = self.session.among(annotations.c.id, annotation_ids)
+            self.session.run(update(annotations).where(mine).values(current=current))
+
+    def _count(self, record_ids: Sequence[int], change: int) -> None:
+        if record_ids:
+            mine = self.session.among(records.c.id, record_ids)
+            self.session.run(update(records).where(mine).values(annotated=records.c.annotated + change))

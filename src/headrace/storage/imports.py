@@ -1,0 +1,97 @@
+"""Statements of imports and their uploads."""
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import delete, insert, select, update
+
+from headrace.core.imports import Import, ImportState, Upload
+from headrace.storage.schema import imports, upload_pieces, uploads
+from headrace.storage.session import Repository, dumps, loads
+
+JSON_COLUMNS = ("options", "found", "id_ranges")
+
+
+class ImportRepository(Repository):
+    """See `core.imports.Imports`."""
+
+    def add_upload(self, name: str) -> int:
+        values = {"name": name, "size": 0, "created_at": self.session.now()}
+        return self.session.insert_id(insert(uploads).values(values))
+
+    def append(self, upload_id: int, sequence: int, data: bytes) -> None:
+        self.session.run(insert(upload_pieces).values(upload_id=upload_id, sequence=sequence, data=data))
+        grown = uploads.c.size + len(data)
+        self.session.run(update(uploads).where(uploads.c.id == upload_id).values(size=grown))
+
+    def uploads(self, import_id: int) -> list[Upload]:
+        statement = (
+            select(uploads.c.id, uploads.c.name, uploads.c.size)
+            .where(uploads.c.import_id == import_id)
+            .order_by(uploads.c.id)
+        )
+        return [Upload._make(row) for row in self.session.rows(statement)]
+
+    def pieces(self, upload_id: int, after: int, limit: int) -> list[tuple[int, bytes]]:
+        statement = (
+            select(upload_pieces.c.sequence, upload_pieces.c.data)
+            .where(upload_pieces.c.upload_id == upload_id, upload_pieces.c.sequence > after)
+            .order_by(upload_pieces.c.sequence)
+            .limit(limit)
+        )
+        return [(row.sequence, bytes(row.data)) for row in self.session.rows(statement)]
+
+    def drop_uploads(self, import_id: int) -> None:
+        mine = select(uploads.c.id).where(uploads.c.import_id == import_id)
+        self.session.run(delete(upload_pieces).where(upload_pieces.c.upload_id.in_(mine)))
+        self.session.run(delete(uploads).where(uploads.c.import_id == import_id))
+
+    def insert(
+        self,
+        *,
+        dataset_id: int,
+        source_id: int,
+        author_id: int,
+        options: Mapping[str, object],
+        upload_ids: Sequence[int],
+    ) -> int:
+        now = self.session.now()
+        import_id = self.session.insert_id(
+            insert(imports).values(
+                dataset_id=dataset_id,
+                source_id=source_id,
+                author_id=author_id,
+                job_id=0,
+                state=ImportState.CREATED,
+                options=dumps(options),
+                found="{}",
+                error=None,
+                record_count=0,
+                annotation_count=0,
+                prediction_count=0,
+                id_ranges="[]",
+                created_at=now,
+                updated_at=now,
+                finished_at=None,
+            )
+        )
+        mine = self.session.among(uploads.c.id, upload_ids)
+        self.session.run(update(uploads).where(mine).values(import_id=import_id))
+        return import_id
+
+    def set_job(self, import_id: int, job_id: int) -> None:
+        self.session.run(update(imports).where(imports.c.id == import_id).values(job_id=job_id))
+
+    def get(self, import_id: int, dataset_id: int) -> Import | None:
+        mine = (imports.c.id == import_id, imports.c.dataset_id == dataset_id)
+        row = self.session.first(select(imports).where(*mine))
+        if row is None:
+            return None
+        values = row._asdict() | {name: loads(getattr(row, name)) for name in JSON_COLUMNS}
+        values["state"] = ImportState(row.state)
+        values["id_ranges"] = [(first, last) for first, last in values["id_ranges"]]
+        return Import(**values)
+
+    def update(self, import_id: int, changes: Mapping[str, object]) -> None:
+        values = {name: dumps(value) if name in JSON_COLUMNS else value for name, value in changes.items()}
+        statement = update(imports).where(imports.c.id == import_id)
+        self.session.run(statement.values(**values, updated_at=self.session.now()))

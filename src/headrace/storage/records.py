@@ -1,0 +1,198 @@
+"""Statements of records. The bulk writes are written by hand for each database: a benchmark pays for it."""
+
+import heapq
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, delete, select, tuple_, update
+
+from headrace.core.errors import Conflict
+from headrace.core.positions import Position
+from headrace.core.records import NewRecord, Record, TimeOrder, TimePage
+from headrace.core.sources import Source
+from headrace.storage.schema import annotations, exceptions, predictions, records, sources
+from headrace.storage.session import Repository, Session
+
+COLUMNS = tuple(records.c[name] for name in Record._fields)
+NAMES = ", ".join(Record._fields)
+
+INSERT_SQLITE = f"INSERT INTO records ({NAMES}) VALUES ({', '.join('?' * len(Record._fields))})"
+_ARRAYS = [
+    "bigint",
+    "bigint",
+    "text",
+    "text",
+    "text",
+    "text",
+    "bigint",
+    "bigint",
+    "bigint",
+    "bigint",
+    "bigint",
+    "bigint",
+    "bigint",
+    "bigint",
+]
+INSERT_POSTGRES = f"INSERT INTO records ({NAMES}) SELECT * FROM unnest(" + (
+    ", ".join(f"%s::{kind}[]" for kind in _ARRAYS) + ")"
+)
+REPLACE_SQLITE = (
+    "UPDATE records SET body = ?, meta = ?, kind = ?, timestamp = ?, modified_at = ?, version = version + 1, "
+    "x = ?, n = ? WHERE id = ?"
+)
+REPLACE_POSTGRES = REPLACE_SQLITE.replace("?", "%s")
+
+
+def delete_dependants(session: Session, matching: Callable[[ColumnElement[int]], ColumnElement[bool]]) -> None:
+    """Remove what hangs on records: annotations, predictions, exceptions."""
+    for table in (annotations, predictions, exceptions):
+        session.run(delete(table).where(matching(table.c.record_id)))
+
+
+class RecordRepository(Repository):
+    """See `core.records.Records`."""
+
+    def insert(self, source_id: int, rows: Sequence[NewRecord]) -> Sequence[int]:
+        if not rows:
+            return []
+        now, count = self.session.now(), len(rows)
+        x, places = self.session.take_positions(count)
+        ids = self.session.take_ids("records", count)
+        number = self._take_numbers(source_id, count)
+        values = [
+            (
+                record_id,
+                source_id,
+                row.external_id,
+                row.kind,
+                row.body,
+                row.meta,
+                number + step,
+                row.timestamp,
+                now,
+                now,
+                1,
+                0,
+                x,
+                place,
+            )
+            for step, (record_id, place, row) in enumerate(zip(ids, places, rows, strict=True))
+        ]
+        if self.session.postgres:
+            columns = tuple(list(column) for column in zip(*values, strict=True))
+            self.session.conn.exec_driver_sql(INSERT_POSTGRES, columns)
+        else:
+            self.session.conn.exec_driver_sql(INSERT_SQLITE, values)
+        return ids
+
+    def replace(self, rows: Sequence[tuple[int, NewRecord]]) -> None:
+        now = self.session.now()
+        x, places = self.session.take_positions(len(rows))
+        values = [
+            (row.body, row.meta, row.kind, row.timestamp, now, x, place, record_id)
+            for (record_id, row), place in zip(rows, places, strict=True)
+        ]
+        statement = REPLACE_POSTGRES if self.session.postgres else REPLACE_SQLITE
+        self.session.conn.exec_driver_sql(statement, values)
+
+    def by_external(self, source_id: int, external_ids: Sequence[str]) -> list[Record]:
+        if not external_ids:
+            return []
+        known = self.session.among(records.c.external_id, external_ids)
+        return self._records(select(*COLUMNS).where(records.c.source_id == source_id, known))
+
+    def by_ids(self, record_ids: Sequence[int], source_ids: Sequence[int]) -> list[Record]:
+        if not record_ids:
+            return []
+        allowed = set(source_ids)
+        found = self._records(select(*COLUMNS).where(self.session.among(records.c.id, record_ids)))
+        by_id = {record.id: record for record in found if record.source_id in allowed}
+        return [by_id[record_id] for record_id in record_ids if record_id in by_id]
+
+    def after(self, source_ids: Sequence[int], position: Position, limit: int) -> list[Record]:
+        behind = tuple_(records.c.x, records.c.n) > tuple_(position.x, position.n)
+        conditions = (behind, *self.session.readable(records.c.x))
+        order = (records.c.x, records.c.n)
+        if len(source_ids) == 1:
+            mine = records.c.source_id == source_ids[0]
+            return self._records(select(*COLUMNS).where(mine, *conditions).order_by(*order).limit(limit))
+        heads = [
+            self.session.rows(
+                select(*order, records.c.id)
+                .where(records.c.source_id == source_id, *conditions)
+                .order_by(*order)
+                .limit(limit)
+            )
+            for source_id in source_ids
+        ]
+        wanted = [row.id for row, _ in zip(heapq.merge(*heads), range(limit), strict=False)]
+        return self.by_ids(wanted, source_ids)
+
+    def head(self) -> Position:
+        return Position(*self.session.head())
+
+    def before_created(self, source_ids: Sequence[int], created_at: int) -> Position:
+        statement = (
+            select(records.c.x, records.c.n)
+            .where(self.session.among(records.c.source_id, source_ids), records.c.created_at >= created_at)
+            .order_by(records.c.x, records.c.n)
+            .limit(1)
+        )
+        row = self.session.first(statement)
+        return Position(row.x, row.n - 1) if row else self.head()
+
+    def by_time(self, source_ids: Sequence[int], page: TimePage) -> list[Record]:
+        clock = records.c.timestamp if page.order is TimeOrder.TIMESTAMP else records.c.created_at
+        conditions = [] if page.start is None else [clock >= page.start]
+        if page.end is not None:
+            conditions.append(clock <= page.end)
+        if page.after is not None:
+            conditions.append(tuple_(clock, records.c.id) > tuple_(*page.after))
+        keys = [
+            self.session.rows(
+                select(clock, records.c.id)
+                .where(records.c.source_id == source_id, *conditions)
+                .order_by(clock, records.c.id)
+                .limit(page.limit)
+            )
+            for source_id in source_ids
+        ]
+        wanted = [row.id for row, _ in zip(heapq.merge(*keys), range(page.limit), strict=False)]
+        return self.by_ids(wanted, source_ids)
+
+    def numbered(self, source: Source, skip: int, limit: int) -> list[Record]:
+        statement = select(*COLUMNS).where(records.c.source_id == source.id).order_by(records.c.number).limit(limit)
+        if source.record_count == source.next_number - 1:
+            return self._records(statement.where(records.c.number > skip))
+        return self._records(statement.offset(skip))
+
+    def delete(self, source_id: int, record_ids: Sequence[int]) -> int:
+        if not record_ids:
+            return 0
+        mine = select(records.c.id).where(
+            records.c.source_id == source_id, self.session.among(records.c.id, record_ids)
+        )
+        found = [row.id for row in self.session.rows(mine)]
+        delete_dependants(self.session, lambda column: self.session.among(column, found))
+        self.session.run(delete(records).where(self.session.among(records.c.id, found)))
+        self._count(source_id, -len(found))
+        return len(found)
+
+    def _records(self, statement: Select[Any]) -> list[Record]:
+        return [Record._make(row) for row in self.session.rows(statement)]
+
+    def _take_numbers(self, source_id: int, count: int) -> int:
+        statement = (
+            update(sources)
+            .where(sources.c.id == source_id)
+            .values(next_number=sources.c.next_number + count, record_count=sources.c.record_count + count)
+            .returning(sources.c.next_number)
+        )
+        row = self.session.first(statement)
+        if row is None:
+            raise Conflict("the source was deleted meanwhile", fields={"source": source_id})
+        return int(row.next_number) - count
+
+    def _count(self, source_id: int, change: int) -> None:
+        counted = sources.c.record_count + change
+        self.session.run(update(sources).where(sources.c.id == source_id).values(record_count=counted))

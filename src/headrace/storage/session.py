@@ -1,0 +1,125 @@
+"""What every repository works with: one connection inside one transaction, and the helpers that hide the
+differences between SQLite and PostgreSQL."""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from sqlalchemy import ARRAY, BigInteger, ColumnElement, Connection, Row, Text, any_, func, literal, select
+from sqlalchemy.sql import Executable
+
+from headrace.storage.schema import sequences
+
+T = TypeVar("T")
+
+_WATERMARK = "pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
+
+
+@dataclass
+class Session:
+    """One transaction on one connection."""
+
+    conn: Connection
+    epoch: int
+    postgres: bool
+    actions: list[Callable[[], None]] = field(default_factory=list)
+
+    def now(self) -> int:
+        """Microseconds since the epoch by this machine's clock."""
+        return time.time_ns() // 1000
+
+    def after_commit(self, action: Callable[[], None]) -> None:
+        """Run an action once the transaction is on disk."""
+        self.actions.append(action)
+
+    def rows(self, statement: Executable, parameters: Any = None) -> Sequence[Row[Any]]:
+        """All rows of a query."""
+        return self.conn.execute(statement, parameters).fetchall()
+
+    def first(self, statement: Executable) -> Row[Any] | None:
+        """The first row of a query, if there is one."""
+        return self.conn.execute(statement).first()
+
+    def run(self, statement: Executable, parameters: Any = None) -> int:
+        """Execute a statement; answers how many rows it touched."""
+        return self.conn.execute(statement, parameters).rowcount
+
+    def insert_id(self, statement: Any) -> int:
+        """Execute an insert of one row; answers the new id."""
+        return int(self.conn.execute(statement.returning(statement.table.c.id)).scalar_one())
+
+    def among(self, column: ColumnElement[Any], values: Sequence[Any]) -> ColumnElement[bool]:
+        """`column IN values` as one parameter, so that any number of values makes one cached statement."""
+        if self.postgres:
+            kind = Text() if values and isinstance(values[0], str) else BigInteger()
+            return column == any_(literal(list(values), ARRAY(kind)))
+        return column.in_(select(func.json_each(json.dumps(list(values))).table_valued("value").c.value))
+
+    def database_now(self) -> float:
+        """Seconds since the epoch by the database's clock, against which leases are judged."""
+        if self.postgres:
+            return float(self.conn.exec_driver_sql("SELECT extract(epoch FROM clock_timestamp())").scalar_one())
+        return time.time()
+
+    def take_positions(self, count: int) -> tuple[int, Sequence[int]]:
+        """Positions for `count` rows written now: the common x, and the n of each in ascending order."""
+        if self.postgres:
+            found = self.conn.exec_driver_sql(
+                "SELECT pg_current_xact_id()::text::bigint, nextval('log_position') FROM generate_series(1, %s)",
+                (count,),
+            ).fetchall()
+            return int(found[0][0]), [int(row[1]) for row in found]
+        last = self._advance("log", count)
+        return 0, range(last - count + 1, last + 1)
+
+    def head(self) -> tuple[int, int]:
+        """A position behind everything readable now, and before all that is still to be committed."""
+        if self.postgres:
+            return int(self.conn.exec_driver_sql(f"SELECT {_WATERMARK}").scalar_one()), 0
+        value = self.conn.execute(select(sequences.c.value).where(sequences.c.name == "log")).scalar_one()
+        return 0, int(value)
+
+    def readable(self, x: ColumnElement[int]) -> Sequence[ColumnElement[bool]]:
+        """The conditions that keep a reader of the log below transactions which are still open."""
+        if not self.postgres:
+            return ()
+        return (x < func.pg_snapshot_xmin(func.pg_current_snapshot()).cast(Text).cast(BigInteger),)
+
+    def take_ids(self, table: str, count: int) -> Sequence[int]:
+        """Fresh ids for `count` rows of a table, in ascending order, never given out before."""
+        if self.postgres:
+            found = self.conn.exec_driver_sql(
+                f"SELECT nextval(pg_get_serial_sequence('{table}', 'id')) FROM generate_series(1, %s)",
+                (count,),
+            )
+            return [int(row[0]) for row in found]
+        last = self.conn.exec_driver_sql("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).scalar() or 0
+        return range(int(last) + 1, int(last) + count + 1)
+
+    def _advance(self, name: str, count: int) -> int:
+        statement = (
+            sequences.update()
+            .where(sequences.c.name == name)
+            .values(value=sequences.c.value + count)
+            .returning(sequences.c.value)
+        )
+        return int(self.conn.execute(statement).scalar_one())
+
+
+class Repository:
+    """Base of the repositories: they share the session of their transaction."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+
+def dumps(value: object) -> str:
+    """Compact JSON text."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def loads(text: str) -> Any:
+    """The value of JSON text that we wrote."""
+    return json.loads(text)

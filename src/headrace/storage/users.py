@@ -1,0 +1,106 @@
+"""Statements of users, grants and tokens."""
+
+from collections.abc import Mapping
+
+from sqlalchemy import Row, delete, insert, select, update
+
+from headrace.core.rights import Permission
+from headrace.core.users import Token, User
+from headrace.storage.schema import grants, tokens, users
+from headrace.storage.session import Repository, dumps, loads
+
+TOKEN_COLUMNS = (
+    tokens.c.id,
+    tokens.c.user_id,
+    tokens.c.key_id,
+    tokens.c.digest,
+    tokens.c.label,
+    tokens.c.created_at,
+)
+
+Grants = Mapping[int, frozenset[Permission]]
+
+
+def _user(row: Row[tuple[object, ...]], granted: Grants) -> User:
+    values = row._asdict() | {"global_permissions": tuple(loads(row.global_permissions)), "grants": granted}
+    return User(**values)
+
+
+class UserRepository(Repository):
+    """See `core.users.Users`."""
+
+    def insert(self, *, username: str, email: str, global_permissions: tuple[str, ...]) -> User:
+        now = self.session.now()
+        user_id = self.session.insert_id(
+            insert(users).values(
+                username=username, email=email, global_permissions=dumps(global_permissions), created_at=now
+            )
+        )
+        return User(
+            id=user_id,
+            username=username,
+            email=email,
+            created_at=now,
+            global_permissions=global_permissions,
+            grants={},
+        )
+
+    def get(self, user_id: int) -> User | None:
+        row = self.session.first(select(users).where(users.c.id == user_id))
+        return _user(row, self._grants(user_id).get(user_id, {})) if row else None
+
+    def by_username(self, username: str) -> User | None:
+        row = self.session.first(select(users.c.id).where(users.c.username == username))
+        return self.get(row.id) if row else None
+
+    def all(self) -> list[User]:
+        granted = self._grants(None)
+        rows = self.session.rows(select(users).order_by(users.c.id))
+        return [_user(row, granted.get(row.id, {})) for row in rows]
+
+    def update(self, user_id: int, *, email: str | None, global_permissions: tuple[str, ...] | None) -> None:
+        changes = {} if email is None else {"email": email}
+        if global_permissions is not None:
+            changes["global_permissions"] = dumps(global_permissions)
+        if changes:
+            self.session.run(update(users).where(users.c.id == user_id).values(**changes))
+
+    def grant(self, user_id: int, project_id: int, granted: frozenset[Permission]) -> None:
+        mine = (grants.c.user_id == user_id, grants.c.project_id == project_id)
+        self.session.run(delete(grants).where(*mine))
+        if granted:
+            names = dumps(sorted(permission.value for permission in granted))
+            row = {"user_id": user_id, "project_id": project_id, "permissions": names}
+            self.session.run(insert(grants).values(row))
+
+    def add_token(self, user_id: int, *, key_id: str, digest: bytes, label: str) -> Token:
+        now = self.session.now()
+        values = {"user_id": user_id, "key_id": key_id, "digest": digest, "label": label, "created_at": now}
+        return Token(id=self.session.insert_id(insert(tokens).values(values)), **values)  # type: ignore[arg-type]
+
+    def token(self, key_id: str) -> Token | None:
+        statement = select(*TOKEN_COLUMNS).where(tokens.c.key_id == key_id, tokens.c.revoked_at.is_(None))
+        row = self.session.first(statement)
+        return Token(**row._asdict()) if row else None
+
+    def tokens(self, user_id: int | None) -> list[Token]:
+        statement = select(*TOKEN_COLUMNS).where(tokens.c.revoked_at.is_(None)).order_by(tokens.c.id)
+        if user_id is not None:
+            statement = statement.where(tokens.c.user_id == user_id)
+        return [Token(**row._asdict()) for row in self.session.rows(statement)]
+
+    def revoke_token(self, token_id: int, user_id: int | None) -> bool:
+        statement = update(tokens).where(tokens.c.id == token_id, tokens.c.revoked_at.is_(None))
+        if user_id is not None:
+            statement = statement.where(tokens.c.user_id == user_id)
+        return self.session.run(statement.values(revoked_at=self.session.now())) == 1
+
+    def _grants(self, user_id: int | None) -> dict[int, dict[int, frozenset[Permission]]]:
+        statement = select(grants)
+        if user_id is not None:
+            statement = statement.where(grants.c.user_id == user_id)
+        found: dict[int, dict[int, frozenset[Permission]]] = {}
+        for row in self.session.rows(statement):
+            granted = frozenset(Permission(name) for name in loads(row.permissions))
+            found.setdefault(row.user_id, {})[row.project_id] = granted
+        return found

@@ -1,0 +1,80 @@
+"""What every test may use: a server in-process on a real database, its admin, and people with less rights."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from postgres import postgres_server, postgres_url
+from starlette.testclient import TestClient
+
+from headrace.app import Application, create_app
+from headrace.settings import Settings
+
+__all__ = ["postgres_server", "postgres_url"]
+
+ADMIN_TOKEN = "admin-token-for-tests"
+
+
+def client_of(application: Application, token: str | None = ADMIN_TOKEN) -> TestClient:
+    """A client that speaks HTTP in-process, with a token or without."""
+    headers = {"Authorization": f"Token {token}"} if token else {}
+    return TestClient(application.asgi, headers=headers, raise_server_exceptions=False)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings of a server of its own on SQLite."""
+    return Settings(data=tmp_path / "data", admin_token=ADMIN_TOKEN)
+
+
+@pytest.fixture
+def application(settings: Settings) -> Iterator[Application]:
+    """A running server on SQLite, its jobs included."""
+    application = create_app(settings)
+    yield application
+    application.close()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def either(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Application]:
+    """A running server, once on SQLite and once on PostgreSQL."""
+    url = request.getfixturevalue("postgres_url") if request.param == "postgres" else ""
+    application = create_app(Settings(data=tmp_path / "data", admin_token=ADMIN_TOKEN, database_url=url))
+    yield application
+    application.close()
+
+
+@pytest.fixture
+def api(application: Application) -> TestClient:
+    """The admin's client of the SQLite server."""
+    return client_of(application)
+
+
+@pytest.fixture
+def both(either: Application) -> TestClient:
+    """The admin's client, once on SQLite and once on PostgreSQL."""
+    return client_of(either)
+
+
+@pytest.fixture
+def person(application: Application, api: TestClient) -> Callable[..., TestClient]:
+    """Makes a user with permissions (or a role) per project, and answers a client with their token."""
+
+    def make(name: str, **granted: list[str]) -> TestClient:
+        body = {"username": name, "email": f"{name}@example.org", "organisation_permissions": granted}
+        user = api.put("/api/_private/users", json={"user": body}).json()["user"]
+        token = api.post(f"/api/_private/users/{user['id']}/tokens").json()["token"]
+        return client_of(application, token)
+
+    return make
+
+
+def ok(answer: Any) -> Any:
+    """The JSON of an answer that must be good."""
+    assert answer.status_code < 300, f"{answer.status_code} {answer.text[:1000]}"
+    return answer.json() if answer.content else None
+
+
+os.environ.pop("HEADRACE_ADMIN_TOKEN", None)
