@@ -12,7 +12,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
 ARGS ?=
 
-.PHONY: help run test lint format bench lock clean
+.PHONY: help run test lint format bench docs lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ format: .venv/.for-development ## rewrite the sources in the house format
 
 bench: .venv/.for-development ## run the committed benchmarks (ARGS names some of them)
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+docs: .venv/.for-development ## write docs/reference.md from the code
+	@$(BIN)/python tools/reference.py
 
 lock: $(BIN)/python ## write both lock files from pyproject.toml (ARGS=--upgrade takes the newest versions)
 	@[ -x $(BIN)/uv ] || $(PIP) install uv

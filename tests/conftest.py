@@ -10,7 +10,9 @@ from postgres import postgres_server, postgres_url
 from starlette.testclient import TestClient
 
 from headrace.app import Application, create_app
+from headrace.core.store import Store
 from headrace.settings import Settings
+from headrace.storage import open_store
 
 __all__ = ["postgres_server", "postgres_url"]
 
@@ -35,6 +37,15 @@ def application(settings: Settings) -> Iterator[Application]:
     application = create_app(settings)
     yield application
     application.close()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """An empty store without a server around it, once on SQLite and once on PostgreSQL."""
+    postgres = request.param == "postgres"
+    store = open_store(request.getfixturevalue("postgres_url") if postgres else f"sqlite:///{tmp_path / 'store.db'}")
+    yield store
+    store.close()
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -82,10 +82,13 @@ def create_app(settings: Settings) -> Application:
         store=store,
         predictor=learning.LearnedPredictor(store, learner),
         jobs=worker,
+        pool=context.pool,
         no_auth=settings.no_auth,
     )
     application = Application(asgi=plain_404, store=store, worker=worker, new_token=new_token)
     application.asgi = Edge(_framework(services, application))
+    if store.single_process:
+        store.write(lambda tx: tx.jobs.reclaim())
     worker.start()
     return application
 

@@ -6,6 +6,7 @@ backslash stands only inside strings: pairing backslashes from the left and blot
 quotes that open and close.
 """
 
+import codecs
 import re
 from collections.abc import Hashable
 from functools import lru_cache
@@ -24,6 +25,8 @@ T = TypeVar("T")
 
 MAX_DEPTH = 100
 
+_UTF8 = codecs.getincrementaldecoder("utf-8")
+_PIECE = 1 << 20
 _INT_MIN, _INT_MAX = -(2**63), 2**63 - 1
 
 _SUSPECT_ESCAPE = re.compile(rb"\\(?:\\|u0000|u[dD][89a-fA-F])")
@@ -113,10 +116,15 @@ def _refuse_hazards(body: bytes, max_depth: int) -> None:
 
 
 def _refuse_encoding(body: bytes) -> None:
-    try:
-        body.isascii() or body.decode()
-    except UnicodeDecodeError as error:
-        raise Malformed(f"the body is not UTF-8 (byte {error.start})") from error
+    # Piece by piece, because one emoji makes the text of a whole body four times as large as its bytes.
+    decoder = _UTF8()
+    for start in range(0, 0 if body.isascii() else len(body), _PIECE):
+        waiting = len(decoder.getstate()[0])
+        try:
+            decoder.decode(body[start : start + _PIECE], start + _PIECE >= len(body))
+        except UnicodeDecodeError as error:
+            at = start - waiting + error.start
+            raise Malformed(f"the body is not UTF-8 (byte {at})") from error
     if (at := body.find(b"\0")) >= 0:
         raise Malformed(f"the body contains a NUL character (byte {at})")
 

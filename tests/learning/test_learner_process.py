@@ -10,13 +10,12 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from learning_corpus import reviewed
 
 from headrace.learning.prediction import load
 from headrace.learning.process import Child, Learner, start
 from headrace.learning.training import train
 from headrace.learning.values import DamagedArtefact, Example, LearnerFailed, NotEnoughExamples, Trained
-
-from learning_corpus import reviewed
 
 TEXTS = ["card lost", "payment overdue", ""]
 
@@ -120,20 +119,13 @@ def test_close_ends_a_running_training() -> None:
         learner.predict("0" * 64, refuse, TEXTS)
 
 
-def test_an_interrupted_call_leaves_no_stale_reply(trained: Trained) -> None:
-    """When the caller gives up between two replies, the next caller talks to a fresh child."""
-
-    class GivesUp(Exception):
-        """What the impatient caller raises."""
-
-    def impatient(_: float) -> None:
-        raise GivesUp
-
-    learner = Learner()
-    with pytest.raises(GivesUp):
-        learner.train(reviewed(60), "english", progress=impatient)
-    assert learner._trainer._current is None
-    learner.close()
+def test_an_interrupted_call_leaves_no_stale_reply(learner: Learner, trained: Trained) -> None:
+    """When a call breaks off before its reply, the next caller talks to a fresh child."""
+    learner.predict(trained.digest, lambda: trained.artefact, TEXTS)
+    with pytest.raises(UnicodeEncodeError):
+        learner.predict(trained.digest, refuse, ["a lone surrogate: \ud800"])
+    with pytest.raises(AssertionError):
+        learner.predict(trained.digest, refuse, TEXTS)
 
 
 def test_children_end_with_a_killed_parent() -> None:

@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from learning_corpus import reviewed
 
 from headrace.learning import artefact
 from headrace.learning.prediction import load
 from headrace.learning.training import train
 from headrace.learning.values import DamagedArtefact
-
-from learning_corpus import reviewed
 
 HEADER = {"labels": ["Karte > Überfällig", "卡"], "family": "english"}
 ARRAYS = {"weights": np.arange(12, dtype="<i2").reshape(4, 3), "offsets": np.array([0.5, -1.0, 2.0])}
@@ -89,7 +88,7 @@ def test_a_changed_byte_is_noticed_or_harmless(place: int, value: int) -> None:
     assert all(np.array_equal(arrays.get(name, ARRAYS[name]), ARRAYS[name]) for name in ARRAYS)
 
 
-@pytest.mark.parametrize("missing", ["weights", "offsets", "idf"])
+@pytest.mark.parametrize("missing", ["weights", "bits", "offsets", "idf"])
 def test_a_model_lacking_a_part_is_refused(missing: str) -> None:
     """A well-formed container that is not a whole model is refused."""
     header, arrays = artefact.unpack(train(reviewed(20), family="english").artefact)

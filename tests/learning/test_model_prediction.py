@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from learning_corpus import reviewed
 
 from headrace.learning import artefact
 from headrace.learning.prediction import Model, capped, load, parent_columns
 from headrace.learning.training import train
-
-from learning_corpus import reviewed
 
 TEXTS = [example.text for example in reviewed(40, seed=7)]
 TRAINED = train(reviewed(120, moods=True), family="multilingual")

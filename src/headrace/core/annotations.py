@@ -63,6 +63,24 @@ class Annotation:
     updated_at: int
 
 
+class AnnotationCounts(NamedTuple):
+    """How a dataset's annotations stand; cleared labellings are left out. Skipped ones count in `cancelled` only.
+
+    `useful` are those that are not ground truth, `annotated` the records that have one of these. `finished` are the
+    records that enough different people annotated, `mine` those that one author annotated or skipped, and
+    `finished_by_others` those finished without that author.
+    """
+
+    total: int
+    cancelled: int
+    ground_truth: int
+    useful: int
+    annotated: int
+    finished: int
+    mine: int
+    finished_by_others: int
+
+
 class Annotations(Protocol):
     """Storage of annotations. Every write settles which one is current."""
 
@@ -95,6 +113,12 @@ class Annotations(Protocol):
     def at_least(self, dataset_id: int, count: int) -> bool:
         """True when that many records have a current annotation in the dataset."""
 
+    def count(self, dataset_id: int) -> int:
+        """How many annotations of the dataset are neither skipped nor cleared."""
+
+    def counts(self, dataset_id: int, *, overlap: int, author_id: int) -> AnnotationCounts:
+        """All the counters of a dataset, with `overlap` people needed to finish a record, as one author sees them."""
+
 
 def judge(tx: "Tx", who: Principal, dataset: Dataset, record_id: int, judgement: Judgement) -> int:
     """Store the caller's judgement of a record the caller may review; answers the annotation's id."""
@@ -115,6 +139,20 @@ def judge_many(tx: "Tx", who: Principal, dataset: Dataset, rows: Sequence[tuple[
     annotation_ids = tx.annotations.insert(dataset.id, rows)
     _settled(tx, who, dataset, rows)
     return annotation_ids
+
+
+def rejudge(tx: "Tx", who: Principal, dataset: Dataset, annotation: Annotation, judgement: Judgement) -> None:
+    """Replace what an annotation says; it becomes the last word on its record."""
+    tx.annotations.update(annotation.id, judgement)
+    _event(tx, who, dataset, "annotation.updated", annotation)
+    _settled(tx, who, dataset, [(annotation.record_id, annotation.author_id, judgement)])
+
+
+def remove(tx: "Tx", who: Principal, dataset: Dataset, annotation: Annotation) -> None:
+    """Remove an annotation; an older one of the record may count again."""
+    tx.annotations.delete([annotation.id])
+    _event(tx, who, dataset, "annotation.deleted", annotation)
+    learning.annotations_changed(tx, dataset.id)
 
 
 def label(
@@ -176,6 +214,17 @@ def expanded(assigned: Sequence[Assigned]) -> tuple[Assigned, ...]:
         for parent in datasets.with_parents([name]):
             found.setdefault(parent, named.get(parent, sentiment))
     return tuple(Assigned(name, sentiment) for name, sentiment in found.items())
+
+
+def _event(tx: "Tx", who: Principal, dataset: Dataset, kind: str, annotation: Annotation) -> None:
+    tx.events.add(
+        kind,
+        actor_id=who.user_id,
+        project_id=dataset.project_id,
+        dataset_id=dataset.id,
+        subject_id=annotation.id,
+        data={"record_id": annotation.record_id},
+    )
 
 
 def _check(judgement: Judgement) -> None:

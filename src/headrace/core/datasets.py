@@ -192,13 +192,17 @@ def with_parents(names: Sequence[str]) -> list[str]:
 
 def check_label_name(name: str) -> str:
     """The label's name; raises Invalid when a part is empty or longer than 64 characters."""
-    parts = name.split(SEPARATOR)
-    if any(not part.strip() or len(part) > MAX_LABEL_PART for part in parts):
+    if not is_label_name(name):
         raise Invalid(
             f"a label's parts must have 1 to {MAX_LABEL_PART} characters: '{name[:100]}'",
             fields={"label": name[:100]},
         )
     return name
+
+
+def is_label_name(name: str) -> bool:
+    """True for a name that `check_label_name` lets pass."""
+    return all(part.strip() and len(part) <= MAX_LABEL_PART for part in name.split(SEPARATOR))
 
 
 def _checked_labels(labels: Sequence[Label]) -> list[Label]:

@@ -108,6 +108,12 @@ class Imports(Protocol):
     def drop_uploads(self, import_id: int) -> None:
         """Forget an import's payloads."""
 
+    def discard(self, upload_ids: Sequence[int]) -> None:
+        """Forget those of the payloads that no import has taken."""
+
+    def sweep(self, before: int) -> int:
+        """Forget payloads begun before an instant that no import has taken; answers how many."""
+
     def insert(
         self,
         *,

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from headrace.core.errors import HeadraceError
 
-LEASE_SECONDS = 60.0
+LEASE_SECONDS = 20.0
 MAX_ATTEMPTS = 5
 
 
@@ -65,6 +65,9 @@ class Jobs(Protocol):
 
     def retry(self, job: Job, *, error: str, delay: float) -> None:
         """Give the job back for another attempt after `delay` seconds; raises LostLease."""
+
+    def reclaim(self) -> int:
+        """Give back every running job at once: for a process that knows nobody else can hold one."""
 
     def get(self, job_id: int) -> Job | None:
         """One job."""

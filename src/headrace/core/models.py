@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from headrace.core.store import Tx
 
 MAX_PAGE = 100
+LATEST = "latest"
 TAG_NAME = re.compile(r"[A-Za-z0-9-_.]{1,128}")
 
 
@@ -65,6 +66,15 @@ class ModelTag(NamedTuple):
     name: str
     version: int
     updated_at: int
+
+
+class Pushed(NamedTuple):
+    """A stored prediction that was made elsewhere; the time is in microseconds since the epoch."""
+
+    id: int
+    record_id: int
+    prediction: "PushedPrediction"
+    created_at: int
 
 
 class Models(Protocol):
@@ -132,6 +142,12 @@ class Predictions(Protocol):
     def push(self, dataset_id: int, rows: Sequence[tuple[int, "PushedPrediction"]]) -> None:
         """Store predictions made elsewhere, as (record id, prediction)."""
 
+    def pushed(self, dataset_id: int, record_ids: Sequence[int]) -> list[Pushed]:
+        """The predictions made elsewhere for the records, by id."""
+
+    def count_pushed(self, dataset_id: int) -> int:
+        """How many predictions made elsewhere the dataset holds."""
+
     def forget(self, record_ids: Sequence[int]) -> None:
         """Drop what was computed for the records: their text has changed."""
 
@@ -149,6 +165,21 @@ def load(tx: "Tx", dataset_id: int, version: int) -> Model:
     if model is None:
         raise NotFound(f"there is no model version {version} in the dataset", fields={"version": version})
     return model
+
+
+def find(tx: "Tx", dataset_id: int, version: int | str) -> Model:
+    """A version of the dataset by number, by tag, or `latest`; raises NotFound."""
+    if isinstance(version, int):
+        return load(tx, dataset_id, version)
+    if version == LATEST:
+        newest = tx.models.latest(dataset_id)
+        if newest is None:
+            raise NotFound("the dataset has no model yet", fields={"version": LATEST})
+        return newest
+    tagged = [tag.version for tag in tx.models.tags(dataset_id) if tag.name == version]
+    if not tagged:
+        raise NotFound(f"'{version[:40]}' is not a model version or a tag of one", fields={"version": version[:40]})
+    return load(tx, dataset_id, tagged[0])
 
 
 def list_models(tx: "Tx", who: Principal, ref: Ref, *, before: int | None, limit: int) -> list[Model]:

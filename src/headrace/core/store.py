@@ -67,6 +67,10 @@ class Tx(Protocol):
 class Store(Protocol):
     """Where everything is kept. Both verbs may be called from any thread; neither from an event loop."""
 
+    @property
+    def single_process(self) -> bool:
+        """True when no other process serves from this database."""
+
     def read(self, fn: Callable[[Tx], T]) -> T:
         """Run a function on a consistent view, in the calling thread."""
 

@@ -5,30 +5,48 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from headrace.core import annotations, content, datasets, label_config, label_tasks, learning, sources
-from headrace.core.annotations import Annotation, Judgement
+from headrace.core import answers, content, datasets, label_config, label_tasks, learning, sources
+from headrace.core.annotations import Annotation, AnnotationCounts
 from headrace.core.datasets import Dataset, Label
 from headrace.core.errors import Forbidden, Invalid, NotFound
+from headrace.core.models import Pushed
 from headrace.core.projects import DEFAULT_PROJECT, check_texts
 from headrace.core.records import NewRecord, Record
 from headrace.core.rights import Permission, Principal
 from headrace.core.sources import Source
+from headrace.core.users import User
 
 if TYPE_CHECKING:
     from headrace.core.store import Tx
 
 EMPTY_CONFIG = "<View></View>"
+OVERLAP = "maximum_annotations"
+CREATOR = "created_by"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TaskPage:
-    """Tasks of one dataset with their annotations, and how many tasks there are in all."""
+    """Tasks of one dataset with what is said of them by record id, the annotators, and how many tasks there are."""
 
     dataset: Dataset
     source: Source
     records: Sequence[Record]
     annotations: Mapping[int, Sequence[Annotation]]
+    predictions: Mapping[int, Sequence[Pushed]]
+    people: Mapping[int, User]
     total: int
+    read_at: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProjectView:
+    """A dataset that has tasks, with its counters and the user who made it (None when that is not known)."""
+
+    dataset: Dataset
+    task_count: int
+    prediction_count: int
+    counts: AnnotationCounts
+    creator: User | None
 
 
 def create_project(
@@ -55,7 +73,7 @@ def create_project(
         changes={
             "title": title,
             "description": description,
-            "settings": settings or {},
+            "settings": {**(settings or {}), CREATOR: who.user_id},
             "source_ids": [source.id],
         },
         labels=_config_labels(config),
@@ -79,7 +97,7 @@ def update_project(
     config = label_config.parse(config_xml)
     if dataset.own_source_id is not None:
         _read_text_keys(tx, dataset.own_source_id, config)
-    tx.datasets.ensure_labels(dataset.id, datasets.with_parents(label_config.labels(config)))
+    tx.datasets.ensure_labels(dataset.id, [label.name for label in _config_labels(config)])
     return tx.datasets.update(dataset.id, {"label_config": config_xml})
 
 
@@ -91,19 +109,61 @@ def load_project(tx: "Tx", who: Principal, dataset_id: int, *needs: Permission) 
     return dataset
 
 
-def page(tx: "Tx", who: Principal, dataset_id: int, *, skip: int, limit: int) -> TaskPage:
-    """Tasks of a dataset in id order, the first `skip` left out."""
-    dataset = load_project(tx, who, dataset_id, Permission.VIEW_SOURCES)
+def list_projects(tx: "Tx", who: Principal) -> list[Dataset]:
+    """The datasets with tasks of their own that the caller may view, newest first."""
+    visible = tx.datasets.all(who.scope_with(Permission.VIEW_LABELS))
+    return [dataset for dataset in reversed(visible) if dataset.own_source_id is not None]
+
+
+def view_project(tx: "Tx", who: Principal, dataset: Dataset) -> ProjectView:
+    """A dataset that the caller has loaded, with its counters as the caller sees them."""
+    creator = dataset.settings.get(CREATOR)
+    return ProjectView(
+        dataset=dataset,
+        task_count=sources.load(tx, who, _own(dataset)).record_count,
+        prediction_count=tx.predictions.count_pushed(dataset.id),
+        counts=tx.annotations.counts(dataset.id, overlap=overlap(dataset), author_id=who.user_id),
+        creator=tx.users.get(creator) if isinstance(creator, int) else None,
+    )
+
+
+def overlap(dataset: Dataset) -> int:
+    """How many different people must annotate a task of the dataset before it is finished."""
+    wanted = dataset.settings.get(OVERLAP)
+    return wanted if isinstance(wanted, int) and wanted > 0 else 1
+
+
+def completed_at(dataset: Dataset, found: Sequence[Annotation]) -> int | None:
+    """When a task with these annotations was finished by enough different people, or None while it is not."""
+    authors: set[int] = set()
+    for annotation in sorted(found, key=lambda item: (item.created_at, item.id)):
+        if not annotation.judgement.cancelled:
+            authors.add(annotation.author_id)
+            if len(authors) == overlap(dataset):
+                return annotation.created_at
+    return None
+
+
+def page(tx: "Tx", who: Principal, dataset_id: int, *, skip: int, limit: int, newest_first: bool = False) -> TaskPage:
+    """Tasks of a dataset in the order of their ids, or the other way round, the first `skip` left out."""
+    dataset = load_project(tx, who, dataset_id, Permission.VIEW_SOURCES, Permission.VIEW_LABELS)
     source = sources.load(tx, who, _own(dataset))
-    records = tx.records.numbered(source, skip, limit)
-    return _page(tx, dataset, source, records)
+    if not newest_first:
+        return _page(tx, dataset, source, tx.records.numbered(source, skip, limit))
+    last = max(0, source.record_count - skip)
+    first = max(0, last - limit)
+    return _page(tx, dataset, source, tx.records.numbered(source, first, last - first)[::-1])
+
+
+def totals(tx: "Tx", dataset: Dataset) -> tuple[int, int]:
+    """How many annotations and how many predictions the tasks of a loaded dataset have."""
+    return tx.annotations.count(dataset.id), tx.predictions.count_pushed(dataset.id)
 
 
 def get(tx: "Tx", who: Principal, record_id: int) -> TaskPage:
     """One task by its id, as a page of one; raises NotFound."""
-    dataset = datasets.of_record(tx, who, record_id, Permission.VIEW_SOURCES)
-    source = sources.load(tx, who, _own(dataset))
-    return _page(tx, dataset, source, tx.records.by_ids([record_id], [source.id]))
+    dataset = datasets.of_record(tx, who, record_id, Permission.VIEW_SOURCES, Permission.VIEW_LABELS)
+    return _single(tx, who, dataset, record_id)
 
 
 def add(tx: "Tx", who: Principal, dataset_id: int, *, data: object, body: str, meta: str | None) -> TaskPage:
@@ -111,11 +171,11 @@ def add(tx: "Tx", who: Principal, dataset_id: int, *, data: object, body: str, m
     dataset = load_project(tx, who, dataset_id, Permission.EDIT_MESSAGES)
     problem = label_tasks.task_problem(label_config.parse(dataset.label_config), data)
     if problem:
-        raise Invalid(problem, fields={"data": problem})
+        raise Invalid(f"{problem} {label_tasks.ENVELOPE}", fields={"data": problem})
     row = NewRecord(None, content.Kind.TASK, body, meta, tx.now())
     record_id = tx.records.insert(_own(dataset), [row])[0]
     learning.records_arrived(tx, _own(dataset))
-    return get(tx, who, record_id)
+    return _single(tx, who, dataset, record_id)
 
 
 def delete(tx: "Tx", who: Principal, record_id: int) -> None:
@@ -131,26 +191,30 @@ def delete(tx: "Tx", who: Principal, record_id: int) -> None:
     )
 
 
-def annotate(tx: "Tx", who: Principal, record_id: int, judgement: Judgement) -> tuple[Dataset, Annotation]:
-    """Store the caller's annotation of a task."""
-    dataset = datasets.of_record(tx, who, record_id, Permission.REVIEW)
-    annotation_id = annotations.judge(tx, who, dataset, record_id, judgement)
-    stored = tx.annotations.get(annotation_id)
-    if stored is None:
-        raise NotFound("there is no such annotation", fields={"annotation": annotation_id})
-    return dataset, stored
-
-
-def config_of(tx: "Tx", who: Principal, record_id: int) -> label_config.LabelConfig:
-    """The label config that applies to a task."""
-    return label_config.parse(datasets.of_record(tx, who, record_id).label_config)
+def _single(tx: "Tx", who: Principal, dataset: Dataset, record_id: int) -> TaskPage:
+    source = sources.load(tx, who, _own(dataset))
+    return _page(tx, dataset, source, tx.records.by_ids([record_id], [source.id]))
 
 
 def _page(tx: "Tx", dataset: Dataset, source: Source, records: Sequence[Record]) -> TaskPage:
-    found: dict[int, list[Annotation]] = {record.id: [] for record in records}
-    for annotation in tx.annotations.of_records(dataset.id, list(found)):
+    record_ids = [record.id for record in records]
+    said = [item for item in tx.annotations.of_records(dataset.id, record_ids) if not item.judgement.blank]
+    found: dict[int, list[Annotation]] = {record_id: [] for record_id in record_ids}
+    for annotation in said:
         found[annotation.record_id].append(annotation)
-    return TaskPage(dataset=dataset, source=source, records=records, annotations=found, total=source.record_count)
+    pushed: dict[int, list[Pushed]] = {record_id: [] for record_id in record_ids}
+    for prediction in tx.predictions.pushed(dataset.id, record_ids):
+        pushed[prediction.record_id].append(prediction)
+    return TaskPage(
+        dataset=dataset,
+        source=source,
+        records=records,
+        annotations=found,
+        predictions=pushed,
+        people=answers.people(tx, said),
+        total=source.record_count,
+        read_at=tx.now(),
+    )
 
 
 def _own(dataset: Dataset) -> int:
@@ -188,4 +252,5 @@ def _read_text_keys(tx: "Tx", source_id: int, config: label_config.LabelConfig) 
 
 
 def _config_labels(config: label_config.LabelConfig) -> list[Label]:
-    return [Label(name=name, definition={}) for name in datasets.with_parents(label_config.labels(config))]
+    names = datasets.with_parents(label_config.labels(config))
+    return [Label(name=datasets.check_label_name(name), definition={}) for name in names]

@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -24,6 +24,7 @@ from headrace.core.rights import Principal
 from headrace.core.store import Store, Tx
 from headrace.decode import decode, encode
 
+P = ParamSpec("P")
 T = TypeVar("T")
 log = logging.getLogger("headrace")
 
@@ -42,6 +43,13 @@ class JobRunner(Protocol):
 
     async def run_now(self, job_id: int) -> None:
         """Carry a job out at once if it still waits, and return when this attempt is over."""
+
+
+class Pool(Protocol):
+    """What a dialect may ask for heavy parsing."""
+
+    def run(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """The result of a module-level function in a child process; waits for it, so never call it on the loop."""
 
 
 class WrongTokens:
@@ -74,6 +82,7 @@ class Services:
     store: Store
     predictor: Predictor
     jobs: JobRunner
+    pool: Pool
     no_auth: bool = False
     wrong_tokens: WrongTokens = field(default_factory=WrongTokens)
 

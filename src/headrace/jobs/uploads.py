@@ -246,9 +246,9 @@ class _Writer:
             if problem is not None:
                 return f"Annotation: {problem}"
             author = annotation.get("completed_by")
-            identity = _identity(author)
-            if identity is not None:
-                self.annotators.setdefault(identity, self.items)
+            named = identity(author)
+            if named is not None:
+                self.annotators.setdefault(named, self.items)
             elif author is not None:
                 who = f"completed_by={shown(author)}"
                 return f"Import data contains {who} which is not a valid annotator's email or ID"
@@ -315,7 +315,7 @@ class _Writer:
         return found
 
 
-def _identity(author: object) -> str | int | None:
+def identity(author: object) -> str | int | None:
     """The email or user id in a `completed_by`; None when it has neither."""
     if isinstance(author, dict):
         author = author.get("email") or author.get("id")

@@ -27,7 +27,7 @@ log = logging.getLogger("headrace.jobs")
 IDLE_SECONDS = 1.0
 RETRY_SECONDS = 2.0
 STOP_SECONDS = 10.0
-KEEP_SECONDS = 20.0
+KEEP_SECONDS = LEASE_SECONDS / 4
 
 
 class Bell:
@@ -168,19 +168,20 @@ class Worker:
             self._give_up(job, error.message)
         except Exception as error:
             if self._stopping.is_set():
+                self._settle(job, lambda: self._retry(job, "the server stopped", 0.0))
                 return
             log.exception("job %s (%s) failed in attempt %s", job.id, job.kind, job.attempt)
             if job.attempt >= MAX_ATTEMPTS:
                 self._give_up(job, f"{type(error).__name__} in each of {job.attempt} attempts; the log has the details")
             else:
                 reason = repr(error)
-                self._settle(job, lambda: self._retry(job, reason))
+                delay = RETRY_SECONDS * 2**job.attempt
+                self._settle(job, lambda: self._retry(job, reason, delay))
         finally:
             del self._running[job.id]
             finished.set_result(None)
 
-    def _retry(self, job: Job, reason: str) -> None:
-        delay = RETRY_SECONDS * 2**job.attempt
+    def _retry(self, job: Job, reason: str, delay: float) -> None:
         self._context.store.write(lambda tx: tx.jobs.retry(job, error=reason[:500], delay=delay))
 
     def _give_up(self, job: Job, reason: str) -> None:

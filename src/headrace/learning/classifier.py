@@ -73,19 +73,17 @@ def out_of_fold(
     seed: int,
     done: Callable[[], None],
 ) -> npt.NDArray[np.float32]:
-    """Score every text with weights that never saw it (texts x labels).
+    """Score every text with weights that never saw it (texts x labels), leaving intercepts out.
 
-    The intercept is the mean over all folds: a fold's own one is lower the more positives the fold holds
-    out, and would make them look worse than texts without the label.
+    A fold's own intercept is lower the more positives the fold holds out, and would make them look worse
+    than texts without the label.
     """
     scores = np.zeros(truth.shape, dtype=np.float32)
-    intercepts = []
     for fold in range(int(folds.max()) + 1):
         held = folds == fold
-        linear = fit(rows[~held], truth[~held], seed=seed, done=done)
-        scores[held] = as_unseen(rows[held], rows[~held]) @ linear.weights
-        intercepts.append(linear.intercepts)
-    return scores + np.mean(intercepts, axis=0, dtype=np.float32)
+        weights = fit(rows[~held], truth[~held], seed=seed, done=done).weights
+        scores[held] = as_unseen(rows[held], rows[~held]) @ weights
+    return scores
 
 
 def as_unseen(held: sparse.csr_array, seen: sparse.csr_array) -> sparse.csr_array:

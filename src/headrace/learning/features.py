@@ -93,6 +93,7 @@ def learn_vocabulary(texts: Sequence[str], *, characters: bool, max_terms: int) 
     for batch in batches(texts):
         documents += np.bincount(counts(batch, unweighted, index).indices, minlength=width)
     idf = on_grid(np.log((1.0 + len(texts)) / (1.0 + documents)) + 1.0, 12)
+    idf[documents == len(texts)] = 0.0  # what every text has tells none from another
     return Vocabulary(terms=terms, characters=characters, idf=idf)
 
 
@@ -120,7 +121,7 @@ def weighed(texts: Sequence[str], vocabulary: Vocabulary, index: dict[str, int])
     values = on_grid((1.0 + np.log(matrix.data)) * vocabulary.idf[matrix.indices], 12)
     rows = np.repeat(np.arange(len(texts)), np.diff(matrix.indptr))
     lengths = np.sqrt(np.bincount(rows, weights=values * values, minlength=len(texts)))
-    matrix.data = on_grid(values / lengths[rows], 20)
+    matrix.data = on_grid(values / np.where(lengths > 0, lengths, 1.0)[rows], 20)
     return matrix
 
 

@@ -18,8 +18,11 @@ from headrace.learning.values import DamagedArtefact, parent
 
 Floats = npt.NDArray[np.float64]
 
-WEIGHT_BITS = 10
+FINEST_BITS = 10
+LARGEST = 2**15 - 1
 DECIMALS = 6
+
+TYPES = {"weights": "<i2", "bits": "i1", "offsets": "<f8", "idf": "<f8"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,28 +92,38 @@ def dump(*, labels: tuple[str, ...], family: str, vocabulary: Vocabulary, weight
         "terms": vocabulary.terms,
         "characters": vocabulary.characters,
     }
-    limit = 2**15 - 1
-    quantised = np.clip(np.rint(weights * 2**WEIGHT_BITS), -limit, limit).astype("<i2")
-    arrays = {"weights": quantised, "offsets": offsets.astype("<f8"), "idf": vocabulary.idf.astype("<f8")}
+    quantised, bits = quantise(weights)
+    arrays: dict[str, container.Array] = {
+        "weights": quantised,
+        "bits": bits,
+        "offsets": offsets.astype("<f8"),
+        "idf": vocabulary.idf.astype("<f8"),
+    }
     return container.pack(header, arrays)
+
+
+def quantise(weights: Floats) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int8]]:
+    """Round each column to 16-bit multiples of 2**-bits, bits being at most 10 and such that all fit."""
+    greatest = np.maximum(np.abs(weights).max(axis=0, initial=0.0), 1e-9)
+    bits = np.minimum(np.floor(np.log2(LARGEST / greatest)), FINEST_BITS)
+    return np.rint(weights * 2.0**bits).astype("<i2"), bits.astype(np.int8)
 
 
 def load(artefact: bytes) -> Model:
     """Read a model back; DamagedArtefact if the bytes are not one."""
     header, arrays = container.unpack(artefact)
-    characters = header.get("characters")
-    labels, terms = _names(header, "labels"), _names(header, "terms")
-    weights, offsets, idf = (arrays.get(name) for name in ("weights", "offsets", "idf"))
-    if not isinstance(characters, bool) or weights is None or offsets is None or idf is None:
+    labels, terms, characters = _names(header, "labels"), _names(header, "terms"), header.get("characters")
+    if not isinstance(characters, bool) or not TYPES.keys() <= arrays.keys():
         raise DamagedArtefact("the model lacks a part")
-    if (weights.dtype, offsets.dtype, idf.dtype) != (np.dtype("<i2"), np.dtype("<f8"), np.dtype("<f8")):
+    if any(arrays[name].dtype != kind for name, kind in TYPES.items()):
         raise DamagedArtefact("the model's arrays have unexpected types")
-    vocabulary = Vocabulary(terms=terms, characters=characters, idf=np.asarray(idf, dtype=np.float64))
-    fits = weights.shape == (vocabulary.width, len(offsets)) and idf.shape == (vocabulary.width,)
-    if not fits or len(offsets) not in (len(labels), len(labels) + 1):
+    weights, bits, offsets, idf = (np.asarray(arrays[name], dtype=np.float64) for name in TYPES)
+    vocabulary = Vocabulary(terms=terms, characters=characters, idf=idf)
+    columns = len(labels) + (1 if bits.size > len(labels) else 0)
+    shapes = (weights.shape, bits.shape, offsets.shape, idf.shape)
+    if shapes != ((vocabulary.width, columns), (columns,), (columns,), (vocabulary.width,)):
         raise DamagedArtefact("the model's parts do not fit together")
-    values = np.asarray(weights, dtype=np.float64) / 2**WEIGHT_BITS
-    return Model(labels=labels, vocabulary=vocabulary, weights=values, offsets=np.asarray(offsets, np.float64))
+    return Model(labels=labels, vocabulary=vocabulary, weights=weights / 2.0**bits, offsets=offsets)
 
 
 def _names(header: Mapping[str, object], key: str) -> tuple[str, ...]:

@@ -19,13 +19,14 @@ from headrace.learning.values import (
     NotEnoughExamples,
     Scores,
     Trained,
+    require_enough,
 )
 
 Result = TypeVar("Result")
 Answer = TypeVar("Answer", messages.Answers, messages.Finished)
 Process: TypeAlias = "subprocess.Popen[bytes]"
 
-TRAINING_NICENESS = 10
+TRAINING_NICENESS = 5
 REFUSALS = {error.__name__: error for error in (NotEnoughExamples, DamagedArtefact)}
 ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL", "VECLIB_MAXIMUM")}
 
@@ -165,6 +166,7 @@ class Learner:
         `progress` hears the finished share on the calling thread, from the start again after a retry.
         NotEnoughExamples if nothing can be learned; LearnerFailed if the child dies twice or is closed.
         """
+        require_enough(examples)
         request = messages.Train(list(examples), family)
 
         def talk(child: Conversation) -> Trained:

@@ -13,7 +13,7 @@ from headrace.learning.classifier import assign_folds, fit, fold_count, out_of_f
 from headrace.learning.features import learn_vocabulary, reads_characters, vectorise
 from headrace.learning.prediction import capped, dump, parent_columns
 from headrace.learning.validation import validate
-from headrace.learning.values import Example, NotEnoughExamples, Trained, digest, parent
+from headrace.learning.values import Example, NotEnoughExamples, Trained, digest, parent, require_enough
 
 __all__ = ["Example", "NotEnoughExamples", "Trained", "train"]
 
@@ -39,13 +39,12 @@ def train(
 ) -> Trained:
     """Learn a model from the examples and validate it on texts held out; the order of examples is immaterial.
 
-    A label implies its parents. Two examples and one label are the least: NotEnoughExamples otherwise.
+    A label implies its parents. NotEnoughExamples if nothing can be learned, see `require_enough`.
     `progress` is told the finished share, rising to 1. The same examples, family and seed give the same bytes.
     """
+    require_enough(examples)
     ordered = sorted(examples, key=_canonical)
     labels = tuple(sorted({label for example in ordered for label in implied(example.labels)}))
-    if len(ordered) < 2 or not labels:
-        raise NotEnoughExamples("training needs at least two examples and one label")
     texts = [example.text for example in ordered]
     limit = max(min(MAX_TERMS, MAX_WEIGHTS // len(labels)), 1_000)
     vocabulary = learn_vocabulary(texts, characters=reads_characters(family), max_terms=limit)
@@ -106,9 +105,9 @@ def _fit(
     seed: int,
     done: Callable[[], None],
 ) -> Fitted:
-    scores = out_of_fold(rows, truth, folds, seed=seed, done=done)
-    slopes, offsets = calibrate(scores, truth)
     linear = fit(rows, truth, seed=seed, done=done)
+    scores = out_of_fold(rows, truth, folds, seed=seed, done=done) + linear.intercepts.astype(np.float32)
+    slopes, offsets = calibrate(scores, truth)
     return Fitted(
         weights=linear.weights * slopes,
         offsets=linear.intercepts * slopes + offsets,

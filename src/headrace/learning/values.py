@@ -8,7 +8,7 @@ RuntimeError
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 SEPARATOR = " > "
@@ -54,6 +54,12 @@ class Scores:
 
     probabilities: bytes
     sentiment: float | None
+
+
+def require_enough(examples: Sequence[Example]) -> None:
+    """Raise NotEnoughExamples unless there are at least two examples and a label on one of them."""
+    if len(examples) < 2 or not any(example.labels for example in examples):
+        raise NotEnoughExamples("training needs at least two examples and one label")
 
 
 def digest(data: bytes) -> str:

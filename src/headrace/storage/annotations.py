@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, Select, and_, delete, func, insert, select, update
 
-from headrace.core.annotations import Annotation, Assigned, Judgement
+from headrace.core.annotations import Annotation, AnnotationCounts, Assigned, Judgement
 from headrace.storage.schema import annotations, records
 from headrace.storage.session import Repository, dumps, loads
 
@@ -145,6 +145,43 @@ class AnnotationRepository(Repository):
             .subquery()
         )
         return self.session.conn.execute(select(func.count()).select_from(some)).scalar_one() >= count
+
+    def count(self, dataset_id: int) -> int:
+        mine = (annotations.c.dataset_id == dataset_id, annotations.c.blank.is_(False))
+        statement = select(func.count()).select_from(annotations).where(*mine, annotations.c.cancelled.is_(False))
+        return int(self.session.conn.execute(statement).scalar_one())
+
+    def counts(self, dataset_id: int, *, overlap: int, author_id: int) -> AnnotationCounts:
+        valid = annotations.c.cancelled.is_(False)
+        useful = and_(valid, annotations.c.ground_truth.is_(False))
+        authors = func.count() if overlap == 1 else func.count(annotations.c.author_id.distinct())
+        by_record = (
+            select(
+                func.count().filter(valid).label("total"),
+                func.count().filter(annotations.c.cancelled).label("cancelled"),
+                func.count().filter(annotations.c.ground_truth).label("ground_truth"),
+                func.count().filter(useful).label("useful"),
+                authors.filter(valid).label("authors"),
+                func.count().filter(annotations.c.author_id == author_id).label("mine"),
+            )
+            .where(annotations.c.dataset_id == dataset_id, annotations.c.blank.is_(False))
+            .group_by(annotations.c.record_id)
+            .subquery()
+        )
+        finished = by_record.c.authors >= overlap
+        row = self.session.rows(
+            select(
+                *(
+                    func.coalesce(func.sum(by_record.c[name]), 0)
+                    for name in ("total", "cancelled", "ground_truth", "useful")
+                ),
+                func.count().filter(by_record.c.useful > 0),
+                func.count().filter(finished),
+                func.count().filter(by_record.c.mine > 0),
+                func.count().filter(and_(finished, by_record.c.mine == 0)),
+            )
+        )[0]
+        return AnnotationCounts._make(int(value) for value in row)
 
     def _in(self, dataset_id: int) -> Select[Any]:
         return select(annotations).where(annotations.c.dataset_id == dataset_id)

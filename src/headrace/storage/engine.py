@@ -65,6 +65,8 @@ def _epoch(conn: Connection) -> int:
 class SqliteStore:
     """One writer thread that owns every write and commits many requests with one sync; readers beside it."""
 
+    single_process = True
+
     def __init__(self, url: str, wake: Wake) -> None:
         self._wake = wake
         self._path = make_url(url).database or ""
@@ -150,7 +152,9 @@ class SqliteStore:
                     self._queue.put(None)
                     break
                 group.append(following)
-            self._write_group(group)
+            wanted = [item for item in group if item[1].set_running_or_notify_cancel()]
+            if wanted:
+                self._write_group(wanted)
 
     def _write_group(self, group: list[tuple[Callable[[Transaction], Any], Future[Any]]]) -> None:
         """Run each function under its own savepoint, commit once, then answer all of them."""
@@ -192,6 +196,8 @@ class SqliteStore:
 
 class PostgresStore:
     """Any number of nodes on one database: each transaction on a connection of its own, retried when it must be."""
+
+    single_process = False
 
     def __init__(self, url: str, wake: Wake) -> None:
         self._wake = wake

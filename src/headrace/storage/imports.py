@@ -1,8 +1,9 @@
 """Statements of imports and their uploads."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Select, delete, insert, select, update
 
 from headrace.core.imports import Import, ImportState, Upload
 from headrace.storage.schema import imports, upload_pieces, uploads
@@ -41,9 +42,15 @@ class ImportRepository(Repository):
         return [(row.sequence, bytes(row.data)) for row in self.session.rows(statement)]
 
     def drop_uploads(self, import_id: int) -> None:
-        mine = select(uploads.c.id).where(uploads.c.import_id == import_id)
-        self.session.run(delete(upload_pieces).where(upload_pieces.c.upload_id.in_(mine)))
-        self.session.run(delete(uploads).where(uploads.c.import_id == import_id))
+        self._drop(select(uploads.c.id).where(uploads.c.import_id == import_id))
+
+    def discard(self, upload_ids: Sequence[int]) -> None:
+        self._drop(
+            select(uploads.c.id).where(uploads.c.import_id.is_(None), self.session.among(uploads.c.id, upload_ids))
+        )
+
+    def sweep(self, before: int) -> int:
+        return self._drop(select(uploads.c.id).where(uploads.c.import_id.is_(None), uploads.c.created_at < before))
 
     def insert(
         self,
@@ -95,3 +102,11 @@ class ImportRepository(Repository):
         values = {name: dumps(value) if name in JSON_COLUMNS else value for name, value in changes.items()}
         statement = update(imports).where(imports.c.id == import_id)
         self.session.run(statement.values(**values, updated_at=self.session.now()))
+
+    def _drop(self, which: Select[Any]) -> int:
+        """Remove uploads with their pieces; answers how many uploads there were."""
+        found = [row.id for row in self.session.rows(which)]
+        if not found:
+            return 0
+        self.session.run(delete(upload_pieces).where(self.session.among(upload_pieces.c.upload_id, found)))
+        return self.session.run(delete(uploads).where(self.session.among(uploads.c.id, found)))

@@ -96,6 +96,10 @@ class JobRepository(Repository):
     def retry(self, job: Job, *, error: str, delay: float) -> None:
         self._fenced(job, state=JobState.QUEUED, key=None, error=error, due=self.session.database_now() + delay)
 
+    def reclaim(self) -> int:
+        running = update(jobs).where(jobs.c.state == JobState.RUNNING)
+        return self.session.run(running.values(due=self.session.database_now()))
+
     def get(self, job_id: int) -> Job | None:
         row = self.session.first(select(*_COLUMNS).where(jobs.c.id == job_id))
         return _job(row) if row else None

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Row, delete, exists, insert, select, update
+from sqlalchemy import ColumnElement, Row, delete, exists, func, insert, select, update
 
 from headrace.core.errors import NotFound
 from headrace.core.imports import PushedPrediction
-from headrace.core.models import Model, ModelTag, Scores
+from headrace.core.models import Model, ModelTag, Pushed, Scores
 from headrace.core.positions import Position
 from headrace.storage.schema import artefacts, datasets, model_tags, models, predictions, records, streams
 from headrace.storage.session import Repository, dumps, loads
@@ -17,6 +17,10 @@ def _model(row: Row[Any]) -> Model:
     values = row._asdict() | {"labels": tuple(loads(row.labels)), "metrics": loads(row.metrics)}
     predicted = Position(values.pop("predicted_x"), values.pop("predicted_n"))
     return Model(**values, predicted=predicted)
+
+
+def _pushed(dataset_id: int) -> tuple[ColumnElement[bool], ...]:
+    return (predictions.c.dataset_id == dataset_id, predictions.c.model_id.is_(None))
 
 
 class ModelRepository(Repository):
@@ -187,6 +191,24 @@ class PredictionRepository(Repository):
             for record_id, prediction in rows
         ]
         self.session.run(insert(predictions), values)
+
+    def pushed(self, dataset_id: int, record_ids: Sequence[int]) -> list[Pushed]:
+        if not record_ids:
+            return []
+        columns = ("id", "record_id", "result", "model_version", "score", "created_at")
+        statement = (
+            select(*(predictions.c[name] for name in columns))
+            .where(*_pushed(dataset_id), self.session.among(predictions.c.record_id, record_ids))
+            .order_by(predictions.c.id)
+        )
+        return [
+            Pushed(row.id, row.record_id, PushedPrediction(row.result, row.model_version, row.score), row.created_at)
+            for row in self.session.rows(statement)
+        ]
+
+    def count_pushed(self, dataset_id: int) -> int:
+        statement = select(func.count()).select_from(predictions).where(*_pushed(dataset_id))
+        return int(self.session.conn.execute(statement).scalar_one())
 
     def forget(self, record_ids: Sequence[int]) -> None:
         mine = self.session.among(predictions.c.record_id, record_ids)

@@ -132,6 +132,8 @@ class RecordRepository(Repository):
         return Position(*self.session.head())
 
     def before_created(self, source_ids: Sequence[int], created_at: int) -> Position:
+        # Asked first: what is still open now may commit in front of the record that is found.
+        head = self.head()
         statement = (
             select(records.c.x, records.c.n)
             .where(self.session.among(records.c.source_id, source_ids), records.c.created_at >= created_at)
@@ -139,7 +141,7 @@ class RecordRepository(Repository):
             .limit(1)
         )
         row = self.session.first(statement)
-        return Position(row.x, row.n - 1) if row else self.head()
+        return min(head, Position(row.x, row.n - 1)) if row else head
 
     def by_time(self, source_ids: Sequence[int], page: TimePage) -> list[Record]:
         clock = records.c.timestamp if page.order is TimeOrder.TIMESTAMP else records.c.created_at

@@ -213,6 +213,7 @@ annotations = Table(
     _int("x"),
     _int("n"),
     Index("ix_annotations_record", "record_id", "dataset_id"),
+    Index("ix_annotations_counts", "dataset_id", "record_id", "author_id", "cancelled", "ground_truth", "blank"),
     Index(
         "ix_annotations_current",
         "dataset_id",
@@ -281,6 +282,13 @@ predictions = Table(
         postgresql_where=text("model_id IS NOT NULL"),
     ),
     Index("ix_predictions_record", "record_id"),
+    Index(
+        "ix_predictions_pushed",
+        "dataset_id",
+        "record_id",
+        sqlite_where=text("model_id IS NULL"),
+        postgresql_where=text("model_id IS NULL"),
+    ),
     sqlite_autoincrement=True,
 )
 

@@ -1,4 +1,7 @@
-"""Streams: create, update, read, advance, reset, and the exceptions consumers tag."""
+"""Streams: create, update, read, advance, reset, and the exceptions consumers tag.
+
+Triggers are the former name of streams: the same tree of paths, with that word in bodies and answers too.
+"""
 
 from collections.abc import Sequence
 
@@ -25,6 +28,22 @@ from headrace.dialects.kit import Call, json_bytes
 STEM = "/api/v1/datasets"
 
 
+def tree(rest: str = "") -> tuple[str, ...]:
+    """The paths below a dataset's streams, under both names that streams have had."""
+    return (*paths(STEM, "dataset", f"/streams{rest}"), *paths(STEM, "dataset", f"/triggers{rest}"))
+
+
+def noun(call: Call) -> str:
+    """What the path calls a stream."""
+    return "trigger" if "/triggers" in call.request.scope["route"].path else "stream"
+
+
+async def _fields(call: Call) -> wire.StreamFields:
+    if noun(call) == "trigger":
+        return (await call.json(wire.TriggerBody)).trigger
+    return (await call.json(wire.StreamBody)).stream
+
+
 def _spec(fields: wire.StreamFields, name: str) -> StreamSpec:
     """A whole stream as PUT says it: what is absent is none."""
     model = fields.model or None
@@ -49,18 +68,19 @@ def _name(fields: wire.StreamFields) -> str:
     return fields.name
 
 
-@dialect.route("PUT", *paths(STEM, "dataset", "/streams"))
+@dialect.route("PUT", *tree())
 async def put_stream(call: Call) -> Response:
     """Create a stream that starts now, or update the one of that name in place."""
-    fields, wanted = (await call.json(wire.StreamBody)).stream, ref(call, "dataset")
+    fields, wanted = await _fields(call), ref(call, "dataset")
     spec = _spec(fields, _name(fields))
-    return ok(stream=stream_json(await call.write(lambda tx: streams.put(tx, call.who, wanted, spec))))
+    stream = await call.write(lambda tx: streams.put(tx, call.who, wanted, spec))
+    return ok(**{noun(call): stream_json(stream)})
 
 
-@dialect.route("POST", *paths(STEM, "dataset", "/streams/{stream}"))
+@dialect.route("POST", *tree("/{stream}"))
 async def update_stream(call: Call) -> Response:
     """Change a stream partially: what is absent stays."""
-    fields, wanted, name = (await call.json(wire.StreamBody)).stream, ref(call, "dataset"), call.text("stream")
+    fields, wanted, name = await _fields(call), ref(call, "dataset"), call.text("stream")
     if fields.name not in (UNSET, name):
         raise Invalid("a stream cannot be renamed", fields={"name": str(fields.name)[:80]})
 
@@ -81,25 +101,26 @@ async def update_stream(call: Call) -> Response:
             ),
         )
 
-    return ok(stream=stream_json(await call.write(update)))
+    return ok(**{noun(call): stream_json(await call.write(update))})
 
 
-@dialect.route("GET", *paths(STEM, "dataset", "/streams"))
+@dialect.route("GET", *tree())
 async def list_streams(call: Call) -> Response:
     """The dataset's streams."""
     wanted = ref(call, "dataset")
     found = await call.read(lambda tx: streams.list_streams(tx, call.who, wanted))
-    return ok(streams=[stream_json(stream) for stream in found])
+    return ok(**{f"{noun(call)}s": [stream_json(stream) for stream in found]})
 
 
-@dialect.route("GET", *paths(STEM, "dataset", "/streams/{stream}"))
+@dialect.route("GET", *tree("/{stream}"))
 async def get_stream(call: Call) -> Response:
     """One stream."""
     wanted, name = ref(call, "dataset"), call.text("stream")
-    return ok(stream=stream_json(await call.read(lambda tx: streams.get(tx, call.who, wanted, name))))
+    stream = await call.read(lambda tx: streams.get(tx, call.who, wanted, name))
+    return ok(**{noun(call): stream_json(stream)})
 
 
-@dialect.route("DELETE", *paths(STEM, "dataset", "/streams/{stream}"))
+@dialect.route("DELETE", *tree("/{stream}"))
 async def delete_stream(call: Call) -> Response:
     """Delete a stream."""
     wanted, name = ref(call, "dataset"), call.text("stream")
@@ -107,7 +128,7 @@ async def delete_stream(call: Call) -> Response:
     return ok()
 
 
-@dialect.route("POST", *paths(STEM, "dataset", "/streams/{stream}/fetch"))
+@dialect.route("POST", *tree("/{stream}/fetch"))
 async def fetch(call: Call) -> Response:
     """Read comments behind the cursor without moving it."""
     body, wanted, name = await call.json(wire.FetchBody), ref(call, "dataset"), call.text("stream")
@@ -138,7 +159,7 @@ def _result_json(batch: Batch, item: Delivered, epoch: int, owner: int) -> str:
     return f'{{"comment":{comment},"sequence_id":"{position}","labels":{labels},"entities":[]}}'
 
 
-@dialect.route("POST", *paths(STEM, "dataset", "/streams/{stream}/advance"))
+@dialect.route("POST", *tree("/{stream}/advance"))
 async def advance(call: Call) -> Response:
     """Move the cursor to exactly the position named."""
     body, wanted, name = await call.json(wire.AdvanceBody), ref(call, "dataset"), call.text("stream")
@@ -146,7 +167,7 @@ async def advance(call: Call) -> Response:
     return ok(sequence_id=body.sequence_id)
 
 
-@dialect.route("POST", *paths(STEM, "dataset", "/streams/{stream}/reset"))
+@dialect.route("POST", *tree("/{stream}/reset"))
 async def reset(call: Call) -> Response:
     """Move the cursor to the first comment created at or after an instant."""
     body, wanted, name = await call.json(wire.ResetBody), ref(call, "dataset"), call.text("stream")
@@ -156,10 +177,11 @@ async def reset(call: Call) -> Response:
         return *streams.reset(tx, call.who, wanted, name, instant), tx.epoch
 
     stream, position, epoch = await call.write(move)
-    return ok(sequence_id=to_token(position, epoch=epoch, owner=stream.dataset_id), stream=stream_json(stream))
+    sequence_id = to_token(position, epoch=epoch, owner=stream.dataset_id)
+    return ok(sequence_id=sequence_id, **{noun(call): stream_json(stream)})
 
 
-@dialect.route("PUT", *paths(STEM, "dataset", "/streams/{stream}/exceptions"))
+@dialect.route("PUT", *tree("/{stream}/exceptions"))
 async def tag_exceptions(call: Call) -> Response:
     """Tag comments as exceptions; tagging again replaces the type."""
     body, wanted, name = await call.json(wire.ExceptionsBody), ref(call, "dataset"), call.text("stream")
@@ -168,7 +190,7 @@ async def tag_exceptions(call: Call) -> Response:
     return ok()
 
 
-@dialect.route("DELETE", *paths(STEM, "dataset", "/streams/{stream}/exceptions"))
+@dialect.route("DELETE", *tree("/{stream}/exceptions"))
 async def untag_exceptions(call: Call) -> Response:
     """Remove tags; a comment that has none is no error."""
     wanted, name = ref(call, "dataset"), call.text("stream")

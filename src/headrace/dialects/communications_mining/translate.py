@@ -36,7 +36,7 @@ def new_records(body: bytes, checked: wire.Comments) -> list[NewRecord]:
 
 def _new_record(comment: wire.Comment, text: str) -> NewRecord:
     timestamp = parse_timestamp(comment.timestamp)
-    _check_properties(comment.user_properties)
+    check_properties(comment.user_properties)
     instants = [message.sent_at for message in comment.messages if message.sent_at is not None]
     for instant in instants:
         parse_timestamp(instant)
@@ -47,7 +47,8 @@ def _new_record(comment: wire.Comment, text: str) -> NewRecord:
     return NewRecord(comment.id, content.Kind.COMMENT, stored, None, timestamp)
 
 
-def _check_properties(properties: Mapping[str, str | int | float] | None) -> None:
+def check_properties(properties: Mapping[str, str | int | float] | None) -> None:
+    """Raise Invalid unless every user property is named `string:X` or `number:X` and holds such a value."""
     for name, value in (properties or {}).items():
         kind = name.partition(":")[0]
         if kind not in ("string", "number") or len(name) < 8:

@@ -233,6 +233,12 @@ class StreamBody(Closed):
     stream: StreamFields
 
 
+class TriggerBody(Closed):
+    """Body of PUT and POST trigger."""
+
+    trigger: StreamFields
+
+
 class FetchBody(Closed):
     """Body of fetch."""
 
@@ -332,3 +338,47 @@ class LabellersBody(Closed):
     older_than_version: int | None = None
     limit: Annotated[int, Meta(ge=1, le=100)] | None = None
     include_deleted: bool | None = None
+
+
+class LabelValidationBody(Closed):
+    """Body of POST label-validation."""
+
+    label: str | list[str]
+
+
+class WantedLabel(Closed):
+    """A label to predict, with the probability it must reach."""
+
+    name: str | list[str]
+    threshold: float | None = None
+
+
+class PredictOptions(Closed):
+    """What every predicting body may say of the labels it wants."""
+
+    threshold: float | str | None = None
+    labels: list[WantedLabel] | None = None
+
+
+class Document(Closed):
+    """A document to predict: a comment that needs neither an id nor a timestamp."""
+
+    messages: Annotated[list[Message], Meta(max_length=2048)]
+    timestamp: str | None = None
+    user_properties: dict[str, str | int | float] | None = None
+    id: CommentId | None = None
+    thread_id: str | None = None
+    text_format: Literal["plain", "markdown"] | None = None
+    attachments: Annotated[list[Attachment], Meta(max_length=128)] | None = None
+
+
+class PredictBody(PredictOptions, kw_only=True):
+    """Body of predict."""
+
+    documents: list[Document]
+
+
+class PredictCommentsBody(PredictOptions, kw_only=True):
+    """Body of predict-comments."""
+
+    uids: list[str]

@@ -54,6 +54,12 @@ def _tables() -> None:
         postgresql_where=sa.text("current"),
     )
     op.create_index("ix_annotations_record", "annotations", ["record_id", "dataset_id"], unique=False)
+    op.create_index(
+        "ix_annotations_counts",
+        "annotations",
+        ["dataset_id", "record_id", "author_id", "cancelled", "ground_truth", "blank"],
+        unique=False,
+    )
     op.create_table(
         "artefacts",
         sa.Column("digest", sa.Text(), nullable=False),
@@ -251,6 +257,14 @@ def _tables() -> None:
         postgresql_where=sa.text("model_id IS NOT NULL"),
     )
     op.create_index("ix_predictions_record", "predictions", ["record_id"], unique=False)
+    op.create_index(
+        "ix_predictions_pushed",
+        "predictions",
+        ["dataset_id", "record_id"],
+        unique=False,
+        sqlite_where=sa.text("model_id IS NULL"),
+        postgresql_where=sa.text("model_id IS NULL"),
+    )
     op.create_table(
         "projects",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),

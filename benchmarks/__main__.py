@@ -1,0 +1,39 @@
+"""Run the benchmarks named, or all: each prints one JSON object with its figures, their floor and their target.
+
+    python -m benchmarks [sync] [fetch] [tiny] [import] [scale] [learning]
+
+Times are processor time of the server, which other work on the machine disturbs least; where a target is a ratio,
+both sides are measured in turns in the same run.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+
+from benchmarks import fetch, imports, learning, scale, sync, tiny
+
+Report = Mapping[str, object]
+BENCHMARKS: Mapping[str, Callable[[], Report]] = {
+    "sync": sync.run,
+    "fetch": fetch.run,
+    "tiny": tiny.run,
+    "import": imports.run,
+    "scale": scale.run,
+}
+
+
+def main(names: Sequence[str]) -> None:
+    """Run them one after another; an unknown name ends the command before anything runs."""
+    known = (*BENCHMARKS, "learning")
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        sys.exit(f"no such benchmark: {', '.join(unknown)}; there are {', '.join(known)}")
+    for name in names or known:
+        if name == "learning":
+            learning.main(())
+        else:
+            print(json.dumps({"benchmark": name, **BENCHMARKS[name]()}, indent=2), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,99 @@
+"""Annotations of tasks."""
+
+from msgspec import UNSET
+from starlette.responses import Response
+
+from headrace.core import answers, tasks
+from headrace.core.annotations import Annotation
+from headrace.core.answers import Answer, Result
+from headrace.core.datasets import Dataset
+from headrace.core.idempotency import Reply
+from headrace.core.store import Tx
+from headrace.decode import decode
+from headrace.dialects.kit import Call, json_answer, json_reply
+from headrace.dialects.label_studio import wire
+from headrace.dialects.label_studio.boundary import dialect, json_body
+from headrace.dialects.label_studio.translate import annotation_json, config_of
+
+OF_TASK = "/api/tasks/{task}/annotations"
+ONE = "/api/annotations/{annotation}"
+
+
+def _result(body: wire.Annotation) -> Result:
+    """The result of a request; an absent one is stored as null."""
+    if body.result is UNSET:
+        return Result()
+    text = bytes(body.result)
+    return Result(value=decode(text, object), text=text.decode())
+
+
+def _changes(body: wire.Annotation) -> dict[str, object]:
+    """What a request says of an annotation beside its result; absent stays absent."""
+    given = {
+        "cancelled": body.was_cancelled,
+        "ground_truth": body.ground_truth,
+        "lead_time": body.lead_time,
+        "unique_id": body.unique_id,
+    }
+    return {name: value for name, value in given.items() if value is not UNSET}
+
+
+def _author(body: wire.Annotation) -> str | int | None:
+    author = body.completed_by
+    return (author.email or author.id) if isinstance(author, wire.Author) else author
+
+
+def _shown(tx: Tx, dataset: Dataset, annotation: Annotation) -> dict[str, object]:
+    return annotation_json(annotation, config_of(dataset), answers.people(tx, [annotation]), now=tx.now())
+
+
+@dialect.route("POST", OF_TASK)
+async def create_annotation(call: Call) -> Response:
+    """Annotate a task."""
+    number, body = call.number("task"), await json_body(call, wire.Annotation)
+    answer = Answer(result=_result(body), **_changes(body))  # type: ignore[arg-type]
+
+    def create(tx: Tx) -> Reply:
+        dataset, made = answers.annotate(tx, call.who, number, answer, author=_author(body))
+        return json_reply(_shown(tx, dataset, made), 201)
+
+    return await call.write_once(await call.body(), create)
+
+
+@dialect.route("GET", OF_TASK)
+async def list_annotations(call: Call) -> Response:
+    """The annotations of a task."""
+    number = call.number("task")
+
+    def read(tx: Tx) -> list[dict[str, object]]:
+        page = tasks.get(tx, call.who, number)
+        config, now = config_of(page.dataset), page.read_at
+        return [annotation_json(item, config, page.people, now=now) for item in page.annotations[number]]
+
+    return json_answer(await call.read(read))
+
+
+@dialect.route("GET", ONE)
+async def get_annotation(call: Call) -> Response:
+    """One annotation."""
+    number = call.number("annotation")
+    return json_answer(await call.read(lambda tx: _shown(tx, *answers.get(tx, call.who, number))))
+
+
+@dialect.route("PATCH", ONE)
+async def update_annotation(call: Call) -> Response:
+    """Change what is named; the author stays."""
+    number, body = call.number("annotation"), await json_body(call, wire.Annotation)
+    result = None if body.result is UNSET else _result(body)
+    changes = _changes(body)
+    return json_answer(
+        await call.write(lambda tx: _shown(tx, *answers.revise(tx, call.who, number, result=result, changes=changes)))
+    )
+
+
+@dialect.route("DELETE", ONE)
+async def delete_annotation(call: Call) -> Response:
+    """Delete an annotation."""
+    number = call.number("annotation")
+    await call.write(lambda tx: answers.remove(tx, call.who, number))
+    return Response(status_code=204)

@@ -1,0 +1,107 @@
+"""Shapes of what clients send. Unknown keys are ignored, as the original does: clients send whole objects back."""
+
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
+
+Color = Annotated[str, Meta(pattern="^#[0-9A-Fa-f]{6}$")]
+Optional = UnsetType | None
+Flag = bool | UnsetType
+
+
+class Settings(Struct, kw_only=True):
+    """What a project carries for its clients beside title, description and label config."""
+
+    expert_instruction: str | Optional = UNSET
+    show_instruction: Flag = UNSET
+    show_skip_button: Flag = UNSET
+    enable_empty_annotation: Flag = UNSET
+    show_annotation_history: Flag = UNSET
+    color: Color | Optional = UNSET
+    maximum_annotations: Annotated[int, Meta(ge=1, le=10_000)] | UnsetType = UNSET
+    is_published: Flag = UNSET
+    model_version: str | Optional = UNSET
+    is_draft: Flag = UNSET
+    min_annotations_to_start_training: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
+    start_training_on_annotation_update: Flag = UNSET
+    show_collab_predictions: Flag = UNSET
+    sampling: Literal["Sequential sampling", "Uniform sampling", "Uncertainty sampling"] | Optional = UNSET
+    show_ground_truth_first: Flag = UNSET
+    annotator_evaluation_enabled: Flag = UNSET
+    show_overlap_first: Flag = UNSET
+    overlap_cohort_percentage: Annotated[int, Meta(ge=0, le=100)] | UnsetType = UNSET
+    task_data_login: str | Optional = UNSET
+    task_data_password: str | Optional = UNSET
+    control_weights: dict[str, Any] | Optional = UNSET
+    evaluate_predictions_automatically: Flag = UNSET
+    skip_queue: Literal["REQUEUE_FOR_OTHERS", "REQUEUE_FOR_ME", "IGNORE_SKIPPED"] | Optional = UNSET
+    reveal_preannotations_interactively: Flag = UNSET
+    pinned_at: str | Optional = UNSET
+
+
+class Project(Settings, kw_only=True):
+    """Body of POST and PATCH project."""
+
+    title: str | Optional = UNSET
+    description: str | Optional = UNSET
+    label_config: str | Optional = UNSET
+
+
+class LabelConfigBody(Struct):
+    """Body of POST validate."""
+
+    label_config: str = "<View></View>"
+
+
+class Task(Struct):
+    """Body of POST task."""
+
+    project: int | UnsetType = UNSET
+    data: Raw | UnsetType = UNSET
+    meta: Raw | UnsetType = UNSET
+
+
+class Author(Struct):
+    """An annotator named by an object."""
+
+    email: str | None = None
+    id: int | None = None
+
+
+class Annotation(Struct):
+    """Body of POST and PATCH annotation."""
+
+    result: Raw | UnsetType = UNSET
+    completed_by: int | str | Author | None = None
+    was_cancelled: Flag = UNSET
+    ground_truth: Flag = UNSET
+    lead_time: float | Optional = UNSET
+    unique_id: str | Optional = UNSET
+
+
+class Started(Struct):
+    """What POST import answers."""
+
+    number: int = field(name="import")
+
+
+class Filters(Struct):
+    """The filters of a task query."""
+
+    items: list[Any] = []
+
+
+class Selected(Struct):
+    """The tasks a query is about: all but some, or only some."""
+
+    all: bool = True
+    included: list[int] = []
+    excluded: list[int] = []
+
+
+class Query(Struct):
+    """The `query` parameter of the task list."""
+
+    filters: Filters | None = None
+    ordering: list[str] | None = None
+    selected: Selected | None = field(name="selectedItems", default=None)
