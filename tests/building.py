@@ -75,8 +75,6 @@ def keys_behind(store: Store, source_ids: Sequence[int], position: Position = ST
     return [str(record.external_id) for record in behind(store, source_ids, position, limit)]
 
 
-def behind(
-    store: Store, source_ids: Sequence[int], position: Position = START, limit: int = 10_000
-) -> list[Record]:
+def behind(store: Store, source_ids: Sequence[int], position: Position = START, limit: int = 10_000) -> list[Record]:
     """The records readable behind a position, in log order."""
     return store.read(lambda tx: tx.records.after(source_ids, position, limit))

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from postgres import postgres_server, postgres_url
 from starlette.testclient import TestClient
 
 from headrace.app import Application, create_app
 from headrace.core.store import Store
 from headrace.settings import Settings
 from headrace.storage import open_store
+from postgres import postgres_server, postgres_url
 
 __all__ = ["postgres_server", "postgres_url"]
 

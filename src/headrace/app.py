@@ -4,7 +4,7 @@ import logging
 import re
 import uuid
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from fastapi import FastAPI
@@ -21,9 +21,11 @@ from headrace.core.rights import Principal
 from headrace.core.store import Store, Tx
 from headrace.dialects import communications_mining, label_studio
 from headrace.dialects.kit import Dialect, Route, Services, allowed_methods, endpoint, json_answer, retry_headers
+from headrace.directory import served
 from headrace.jobs import imports, learning
 from headrace.jobs.worker import Bell, ChildPool, JobContext, JobKind, Worker, scratch_directory
 from headrace.learning.process import Learner
+from headrace.routing import ShortCut
 from headrace.settings import Settings
 from headrace.storage import open_store
 from headrace.web import pages
@@ -56,24 +58,37 @@ plain = Dialect(name="headrace", owns=re.compile(r"/"), render=render_plain)
 
 @dataclass(kw_only=True)
 class Application:
-    """A server that is ready to be served; `new_token` is the admin's token when it was made just now."""
+    """A server that is ready to be served; `new_token` is the admin's token when it was made just now.
 
+    `held` gives back the database and the data directory.
+    """
+
+    held: ExitStack
     asgi: ASGIApp
     store: Store
     worker: Worker
     new_token: str | None
 
     def close(self) -> None:
-        """Stop the jobs, then let go of the database."""
+        """Stop the jobs, then let go of the database and of the data directory."""
         self.worker.stop()
-        self.store.close()
+        self.held.close()
 
 
 def create_app(settings: Settings) -> Application:
-    """Open the store, make the admin if there is none, start the jobs and mount every dialect."""
-    settings.data.mkdir(parents=True, exist_ok=True)
+    """Open the store, make the admin if there is none, start the jobs and mount every dialect.
+
+    Raises Unavailable when another process serves the data directory.
+    """
+    with ExitStack() as held:
+        held.enter_context(served(settings.data))
+        return _assembled(settings, held)
+
+
+def _assembled(settings: Settings, held: ExitStack) -> Application:
     bell = Bell()
     store = open_store(settings.store_url, wake=bell.ring)
+    held.callback(store.close)
     new_token = store.write(lambda tx: _first_steps(tx, settings.admin_token))
     learner = Learner()
     context = JobContext(store=store, scratch=scratch_directory(settings.data), pool=ChildPool(), learner=learner)
@@ -85,11 +100,12 @@ def create_app(settings: Settings) -> Application:
         pool=context.pool,
         no_auth=settings.no_auth,
     )
-    application = Application(asgi=plain_404, store=store, worker=worker, new_token=new_token)
+    application = Application(held=held, asgi=plain_404, store=store, worker=worker, new_token=new_token)
     application.asgi = Edge(_framework(services, application))
     if store.single_process:
         store.write(lambda tx: tx.jobs.reclaim())
     worker.start()
+    application.held = held.pop_all()
     return application
 
 
@@ -137,6 +153,7 @@ def _framework(services: Services, application: Application) -> FastAPI:
                 operation_id=f"{dialect.name}.{route.handler.__name__}.{route.methods[0]}.{route.path}",
             )
     pages.mount(app)
+    app.router.routes.insert(0, ShortCut(app.router.routes))
 
     @app.exception_handler(HTTPException)
     async def framework_error(request: Request, error: HTTPException) -> Response:
@@ -153,6 +170,16 @@ def by_precedence(routes: Sequence[Route]) -> list[Route]:
 def owner_of(path: str) -> Dialect:
     """The dialect whose paths these are, also when no route matches."""
     return next((dialect for dialect in DIALECTS if dialect.owns.match(path)), plain)
+
+
+def canonical(path: str) -> str:
+    """The path without trailing slashes and without the prefix that a dialect's clients may put before it."""
+    bare = path.rstrip("/") or "/"
+    for dialect in DIALECTS:
+        found = dialect.prefix.match(bare) if dialect.prefix else None
+        if found and dialect.owns.match(bare, found.end()):
+            return bare[found.end() :]
+    return bare
 
 
 def _render_framework(request: Request, error: HTTPException) -> Response:
@@ -182,8 +209,7 @@ class Edge:
             return
         request_id = uuid.uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
-        if scope["path"] != "/" and scope["path"].endswith("/"):
-            scope["path"] = scope["path"].rstrip("/") or "/"
+        scope["path"] = canonical(scope["path"])
         started = False
 
         async def tagged(message: Message) -> None:

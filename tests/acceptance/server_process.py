@@ -24,13 +24,15 @@ class ServerProcess:
 
     def start(self) -> None:
         """Start, and return once it answers."""
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "headrace", "serve", "--port", "0", "--data", str(self._data), *self._options],
-            env={**os.environ, "HEADRACE_ADMIN_TOKEN": TOKEN},
-            stdout=subprocess.PIPE,
-            stderr=(self._data.parent / "server.log").open("a"),
-            text=True,
-        )
+        command = [sys.executable, "-m", "headrace", "serve", "--port", "0", "--data", str(self._data)]
+        with (self._data.parent / "server.log").open("a") as log:
+            self._process = subprocess.Popen(
+                [*command, *self._options],
+                env={**os.environ, "HEADRACE_ADMIN_TOKEN": TOKEN},
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
         assert self._process.stdout is not None
         ready, _, _ = select.select([self._process.stdout], [], [], START_SECONDS)
         line = self._process.stdout.readline() if ready else ""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+
 from acceptance.server_process import ServerProcess
 
 KILLS = 3

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from learning_corpus import reviewed
 
 from headrace.learning import artefact
-from headrace.learning.prediction import Model, capped, load, parent_columns
+from headrace.learning.prediction import Model, load, nested, parent_columns
 from headrace.learning.training import train
 
 TEXTS = [example.text for example in reviewed(40, seed=7)]
@@ -83,7 +83,17 @@ def test_children_never_exceed_their_parents() -> None:
     assert all((probabilities[:, child] <= probabilities[:, above]).all() for child, above in pairs)
 
 
-def test_the_cap_reaches_grandchildren() -> None:
-    """The lowest level is held by the highest; labels without a parent in the model stand alone."""
+def test_nesting_meets_in_the_middle() -> None:
+    """A child above its parent and the parent meet halfway, level by level; labels without one stay."""
     labels = ["A > B > C", "A", "A > B", "X > Y"]
-    assert capped(np.array([[0.9, 0.2, 0.5, 0.7]]), parent_columns(labels)).tolist() == [[0.2, 0.2, 0.2, 0.7]]
+    result = nested(np.array([[0.8, 0.2, 0.4, 0.7], [0.1, 0.3, 0.2, 0.0]]), parent_columns(labels))
+    assert result == pytest.approx(np.array([[0.4, 0.4, 0.4, 0.7], [0.1, 0.3, 0.2, 0.0]]))
+
+
+@given(st.lists(st.floats(0, 1), min_size=4, max_size=4))
+def test_nesting_holds_for_any_probabilities(values: list[float]) -> None:
+    """Afterwards no label exceeds the one above it, and nothing leaves 0..1."""
+    labels = ["A", "A > B", "A > B > C", "A > D"]
+    a, b, c, d = nested(np.array([values]), parent_columns(labels))[0]
+    assert 0 <= c <= b <= a <= 1
+    assert 0 <= d <= a

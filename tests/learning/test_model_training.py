@@ -6,7 +6,7 @@ from statistics import mean
 
 import numpy as np
 import pytest
-from learning_corpus import WORDS, reviewed
+from learning_corpus import FILLER, WORDS, reviewed
 
 from headrace.learning.calibration import expected_calibration_error
 from headrace.learning.classifier import assign_folds
@@ -39,7 +39,7 @@ def test_words_are_learned() -> None:
     """New texts with a label's words get that label, texts without get none."""
     trained = train(reviewed(300), family="english")
     column = trained.labels.index("Payment > Late")
-    late, idle = load(trained.artefact).predict(["payment is overdue", "filler1 filler2"]).probabilities
+    late, idle = load(trained.artefact).predict(["payment is overdue", " ".join(FILLER[:9])]).probabilities
     assert late[column] > 0.7
     assert idle.max() < 0.3
     assert trained.metrics["mean_average_precision"] > 0.9
@@ -92,9 +92,10 @@ def test_scripts_without_spaces_are_learned(script: str, family: str) -> None:
         for core, labels in [(card, ("Card",)), (payment, ("Payment",)), ("", ())] * 15
     ]
     trained = train(examples, family=family)
-    answers = load(trained.artefact).predict([card[:-1] + filler[0], payment[1:]]).probabilities
-    assert answers.argmax(axis=1).tolist() == [0, 1]
-    assert answers.max(axis=1).min() > 0.5
+    cut = [f"{filler[1]}{card[:-1]}", f"{payment[1:]}{filler[0]}", filler[0]]
+    answers = load(trained.artefact).predict(cut).probabilities
+    assert answers.argmax(axis=1)[:2].tolist() == [0, 1]
+    assert answers[:2].max(axis=1).min() > 10 * answers[2].max()
 
 
 def test_probabilities_mean_what_they_say() -> None:
@@ -109,11 +110,11 @@ def test_probabilities_mean_what_they_say() -> None:
 
 @pytest.mark.parametrize("size", [30, 60, 200])
 def test_few_examples_are_not_bold(size: int) -> None:
-    """From 30 texts on the calibration error on new texts is at most 0.05 in the mean of eight draws."""
-    new = reviewed(1_000, seed=99)
+    """From 30 texts on the calibration error on new texts is at most 0.05 in the mean of six draws."""
+    new = reviewed(500, seed=99, noise=15)
     errors = []
-    for seed in range(8):
-        trained = train(reviewed(size, seed=seed), family="english")
+    for seed in range(6):
+        trained = train(reviewed(size, seed=seed, noise=15), family="english")
         answers = load(trained.artefact).predict([example.text for example in new]).probabilities
         errors.append(expected_calibration_error(answers, truth_of(new, trained.labels)))
     assert mean(errors) <= 0.05

@@ -13,6 +13,11 @@ from headrace.learning.validation import average_precision, curve, describe, mic
 PROBABILITIES = st.lists(st.tuples(st.integers(0, 20), st.booleans()), min_size=1, max_size=300)
 
 
+def described_from(probabilities: np.ndarray, truth: np.ndarray) -> dict[str, object]:
+    """Describe one label."""
+    return describe(curve(probabilities, truth), positives=int(truth.sum()), reviewed=len(truth))
+
+
 def judged(pairs: list[tuple[int, bool]]) -> tuple[np.ndarray, np.ndarray]:
     """Probabilities in steps of 0.05, and truth with at least one positive."""
     probabilities = np.array([step / 20 for step, _ in pairs])
@@ -25,7 +30,9 @@ def judged(pairs: list[tuple[int, bool]]) -> tuple[np.ndarray, np.ndarray]:
 def test_figures_agree_with_the_field(pairs: list[tuple[int, bool]]) -> None:
     """Average precision and F1 are what scikit-learn computes, ties included."""
     probabilities, truth = judged(pairs)
-    assert average_precision(probabilities, truth) == pytest.approx(average_precision_score(truth, probabilities))
+    assert average_precision(curve(probabilities, truth)) == pytest.approx(
+        average_precision_score(truth, probabilities)
+    )
     chosen = probabilities >= 0.5
     assert micro_f1(chosen, truth) == pytest.approx(f1_score(truth, chosen, zero_division=0.0))
 
@@ -33,7 +40,7 @@ def test_figures_agree_with_the_field(pairs: list[tuple[int, bool]]) -> None:
 @given(PROBABILITIES)
 def test_curves_have_the_promised_shape(pairs: list[tuple[int, bool]]) -> None:
     """Three lists of one length, at most 100 points, thresholds falling to 0, recalls rising to 1."""
-    described = describe(*judged(pairs))
+    described = described_from(*judged(pairs))
     thresholds, precisions, recalls = (described[key] for key in ("thresholds", "precisions", "recalls"))
     assert len(thresholds) == len(precisions) == len(recalls) <= 100
     assert thresholds == sorted(thresholds, reverse=True)
@@ -47,7 +54,7 @@ def test_curves_have_the_promised_shape(pairs: list[tuple[int, bool]]) -> None:
 def test_automatic_thresholds_are_ordered(pairs: list[tuple[int, bool]]) -> None:
     """Recall wants the lowest threshold, precision the highest, balance lies between."""
     probabilities, truth = judged(pairs)
-    auto = describe(probabilities, truth)["auto_thresholds"]
+    auto = described_from(probabilities, truth)["auto_thresholds"]
     assert auto["high_recall"] <= auto["balanced"] <= auto["high_precision"]
     assert truth[probabilities >= auto["high_recall"]].sum() >= 0.9 * truth.sum()
 
@@ -63,7 +70,7 @@ def test_curve_of_a_known_case() -> None:
 def test_long_curves_are_thinned() -> None:
     """Thousands of distinct probabilities still give at most 100 points, spread over recall."""
     chance = np.random.default_rng(0)
-    described = describe(chance.random(5_000), chance.random(5_000) < 0.5)
+    described = described_from(chance.random(5_000), chance.random(5_000) < 0.5)
     assert 90 <= len(described["recalls"]) <= 100
     assert max(np.diff(described["recalls"])) < 0.02
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from building import behind, eventually, keys_behind, notes, some_source
 
+from building import behind, eventually, keys_behind, notes, some_source
 from headrace.core.positions import START, Position
 from headrace.core.records import Record
 from headrace.core.store import Store, Tx

@@ -79,6 +79,7 @@ def serve(
 ) -> None:
     """Serve the APIs until SIGTERM or Ctrl-C."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     with told():
         settings = from_environment(host=host, port=port, data=data, database_url=database_url, no_auth=no_auth)
         application = create_app(settings)

@@ -4,7 +4,8 @@ A record's labels in a dataset are those of its *current* annotation: the newest
 choice made through one API and a labelling made through another replace each other, and the last word counts.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -163,10 +164,11 @@ def label(
     *,
     assigned: Sequence[Assigned] | None,
     dismissed: Sequence[Assigned] | None,
-    extra: str | None = None,
+    extra: Mapping[str, object] | None = None,
 ) -> None:
     """Set a record's labelling: a list that is None keeps what is there, an empty one clears it.
 
+    `extra` is what only one dialect knows; keys that it does not name keep their value, one level down too.
     Assigning a child assigns its parents. The labelling is stored as the caller's own judgement.
     """
     before = tx.annotations.current(dataset.id, [record_id]).get(record_id)
@@ -174,7 +176,7 @@ def label(
     judgement = Judgement(
         labels=known.labels if assigned is None else expanded(assigned),
         dismissed=known.dismissed if dismissed is None else tuple(dict.fromkeys(dismissed)),
-        extra=known.extra if extra is None else extra,
+        extra=merged(known.extra, extra or {}),
     )
     _check(judgement)
     mine = tx.annotations.authored(dataset.id, record_id, who.user_id)
@@ -214,6 +216,20 @@ def expanded(assigned: Sequence[Assigned]) -> tuple[Assigned, ...]:
         for parent in datasets.with_parents([name]):
             found.setdefault(parent, named.get(parent, sentiment))
     return tuple(Assigned(name, sentiment) for name, sentiment in found.items())
+
+
+def merged(stored: str | None, change: Mapping[str, object]) -> str | None:
+    """The stored extra as JSON text after a change; None when nothing is left in it."""
+    known: dict[str, object] = json.loads(stored) if stored else {}
+    for key, value in change.items():
+        before = known.get(key)
+        known[key] = {**before, **value} if isinstance(before, dict) and isinstance(value, Mapping) else value
+    kept = {key: value for key, value in known.items() if _says_something(value)}
+    return json.dumps(kept, ensure_ascii=False, separators=(",", ":")) if kept else None
+
+
+def _says_something(value: object) -> bool:
+    return any(map(_says_something, value.values())) if isinstance(value, Mapping) else bool(value)
 
 
 def _event(tx: "Tx", who: Principal, dataset: Dataset, kind: str, annotation: Annotation) -> None:

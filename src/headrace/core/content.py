@@ -5,7 +5,7 @@ was sent: the `data` object of a task, the whole comment of a comment.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ class Kind(StrEnum):
     COMMENT = "comment"
 
 
+MASK = "***"
 TURN_KEYS = ("text", "content")
 Properties = dict[str, str | int | float]
 
@@ -111,6 +112,24 @@ def as_comment(kind: str, body: str, comment_id: str, timestamp: int, text_keys:
         "user_properties": task_properties(data, text_keys),
     }
     return json.dumps(comment, ensure_ascii=False, separators=(",", ":"))
+
+
+def masked(kind: str, body: str, names: Collection[str]) -> str:
+    """The body with the values of the properties named (`string:X`, `number:X`, or X for both) hidden.
+
+    Texts read `***`; what is not a text is left out, because every number would be a lie.
+    """
+    value = json.loads(body)
+    fields = value.get("user_properties") if kind == Kind.COMMENT and isinstance(value, dict) else value
+    if not isinstance(fields, dict):
+        return body
+    bare = {name.partition(":")[2] or name for name in names} if kind == Kind.TASK else names
+    for key in [key for key in fields if key in bare or key.partition(":")[2] in bare]:
+        if isinstance(fields[key], str):
+            fields[key] = MASK
+        else:
+            del fields[key]
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def as_task(kind: str, body: str, text_keys: Sequence[str] = ()) -> str:

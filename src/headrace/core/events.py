@@ -38,5 +38,7 @@ class Events(Protocol):
     ) -> None:
         """Append one event at a new position of the log."""
 
-    def after(self, position: Position, *, scope: Scope, limit: int) -> list[Event]:
-        """Events behind the position in order, at most `limit`, of the projects in scope."""
+    def after(
+        self, position: Position, *, scope: Scope, limit: int, start: int | None = None, end: int | None = None
+    ) -> list[Event]:
+        """Events behind the position in order, at most `limit`, of the projects in scope, within a span of time."""

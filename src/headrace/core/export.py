@@ -4,16 +4,17 @@ import base64
 import binascii
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from headrace.core import datasets, exceptions, models, streams
+from headrace.core import datasets, exceptions, filters, matching, models, streams
 from headrace.core.annotations import Annotation
 from headrace.core.datasets import Dataset
 from headrace.core.errors import Invalid
 from headrace.core.exceptions import Uid
+from headrace.core.filters import Filter
 from headrace.core.models import Predicted, Predictor
-from headrace.core.records import Record, TimeOrder, TimePage
+from headrace.core.records import Record, TimeOrder, TimePage, shown
 from headrace.core.rights import Permission, Principal
 from headrace.core.sources import Ref
 
@@ -24,12 +25,16 @@ MAX_LIMIT = 256
 DEFAULT_LIMIT = 64
 MAX_UIDS = 256
 MAX_SOURCES = 1024
+MAX_READ = 16_384
 _KEY = struct.Struct(">Qqq")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExportRequest:
-    """Which page is wanted. Times are microseconds, both bounds inclusive, on the clock of `order`."""
+    """Which page is wanted. Times are microseconds, both bounds inclusive, on the clock of `order`.
+
+    With a filter a page may hold fewer records than the limit, even none, and still not be the last.
+    """
 
     uids: tuple[Uid, ...] | None = None
     source_ids: tuple[int, ...] | None = None
@@ -38,6 +43,7 @@ class ExportRequest:
     end: int | None = None
     continuation: str | None = None
     limit: int = DEFAULT_LIMIT
+    filter: Filter = Filter()
 
 
 class Exported(NamedTuple):
@@ -65,17 +71,16 @@ def export(tx: "Tx", who: Principal, ref: Ref, request: ExportRequest, predictor
     if request.uids is not None:
         found = exceptions.locate(tx, dataset.source_ids, request.uids)
         records = tx.records.by_ids(list(dict.fromkeys(found[uid] for uid in request.uids)), dataset.source_ids)
-        more = False
+        last = None
     else:
-        records = tx.records.by_time(_sources(dataset, request), _time_page(dataset, request))
-        more = len(records) > request.limit
-        records = records[: request.limit]
+        records, last = _read(tx, dataset, request)
     keys = streams.text_keys(tx, dataset)
+    items = judged(tx, dataset, records, keys, predictor)
     return ExportPage(
         dataset=dataset,
         text_keys=keys,
-        items=judged(tx, dataset, records, keys, predictor),
-        continuation=_continuation(dataset, records[-1], request.order) if more else None,
+        items=[item._replace(record=record) for item, record in zip(items, shown(tx, who, records), strict=True)],
+        continuation=_continuation(dataset, last, request.order) if last else None,
     )
 
 
@@ -102,6 +107,25 @@ def judged(
     ]
 
 
+def _read(tx: "Tx", dataset: Dataset, request: ExportRequest) -> tuple[list[Record], Record | None]:
+    """The page's records that match, and the last one read when there are more behind it."""
+    source_ids, page = _sources(dataset, request), _time_page(dataset, request)
+    matcher = matching.Matcher(tx, dataset, request.filter)
+    if matcher.exact:
+        found = tx.records.by_time(source_ids, page)
+        return found[: request.limit], found[request.limit - 1] if len(found) > request.limit else None
+    kept: list[Record] = []
+    for _ in range(0, MAX_READ, matching.CHUNK):
+        records = tx.records.by_time(source_ids, replace(page, limit=matching.CHUNK))
+        kept.extend(matcher.matching(tx, records))
+        if len(kept) > request.limit:
+            return kept[: request.limit], kept[request.limit - 1]
+        if len(records) < matching.CHUNK:
+            return kept, None
+        page = replace(page, after=_place(records[-1], request.order))
+    return kept, records[-1]
+
+
 def _check(dataset: Dataset, request: ExportRequest) -> None:
     if not 1 <= request.limit <= MAX_LIMIT:
         raise Invalid(f"limit must be 1 to {MAX_LIMIT}", fields={"limit": request.limit})
@@ -111,7 +135,8 @@ def _check(dataset: Dataset, request: ExportRequest) -> None:
         return
     if len(request.uids) > MAX_UIDS:
         raise Invalid(f"comment_uids holds more than {MAX_UIDS} uids", fields={"comment_uids": len(request.uids)})
-    others = {"source_ids": request.source_ids, "from": request.start, "to": request.end}
+    filtered = None if filters.is_empty(request.filter) else ""
+    others = {"source_ids": request.source_ids, "from": request.start, "to": request.end, "comment_filter": filtered}
     for name, value in others.items():
         if value is not None:
             raise Invalid(f"comment_uids excludes {name}", fields={"comment_uids": "", name: ""})
@@ -137,8 +162,11 @@ def _time_page(dataset: Dataset, request: ExportRequest) -> TimePage:
 
 
 def _continuation(dataset: Dataset, last: Record, order: TimeOrder) -> str:
-    instant = last.timestamp if order is TimeOrder.TIMESTAMP else last.created_at
-    return base64.urlsafe_b64encode(_KEY.pack(dataset.id, instant, last.id)).rstrip(b"=").decode()
+    return base64.urlsafe_b64encode(_KEY.pack(dataset.id, *_place(last, order))).rstrip(b"=").decode()
+
+
+def _place(record: Record, order: TimeOrder) -> tuple[int, int]:
+    return record.timestamp if order is TimeOrder.TIMESTAMP else record.created_at, record.id
 
 
 def _parse_continuation(dataset: Dataset, token: str) -> tuple[int, int]:

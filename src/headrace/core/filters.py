@@ -366,7 +366,9 @@ def _attribute(value: object, path: str) -> AttributeCondition:
     place = _join(path, "filter")
     if members["filter"].get("kind") != kind:
         raise _invalid(_join(place, "kind"), f"must be {kind} for {attribute.value}")
-    said = _read(members["filter"], place, {"kind": _text, **readers})
+    # The `re` client writes a bound that is not set as null.
+    given = {name: value for name, value in members["filter"].items() if value is not None}
+    said = _read(given, place, {"kind": _text, **readers})
     return AttributeCondition(attribute=attribute, **{name: said[name] for name in readers if name in said})
 
 

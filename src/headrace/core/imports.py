@@ -136,9 +136,18 @@ class Imports(Protocol):
 
 
 def start(
-    tx: "Tx", who: Principal, dataset: Dataset, *, options: Mapping[str, object], upload_ids: Sequence[int]
+    tx: "Tx",
+    who: Principal,
+    dataset: Dataset,
+    *,
+    options: Mapping[str, object],
+    upload_ids: Sequence[int],
+    delay: float = 0.0,
 ) -> Import:
-    """Store an import and enqueue its job in the same transaction. The dataset must have a source of its own."""
+    """Store an import and enqueue its job in the same transaction. The dataset must have a source of its own.
+
+    With a `delay` in seconds the worker leaves the job that long to a caller who carries it out at once.
+    """
     who.require(dataset.project_id, Permission.EDIT_MESSAGES)
     if dataset.own_source_id is None:
         raise NotFound("the dataset has no source of its own to import into", fields={"dataset": dataset.id})
@@ -149,7 +158,7 @@ def start(
         options=options,
         upload_ids=upload_ids,
     )
-    job_id = tx.jobs.enqueue("import", {"import_id": import_id, "dataset_id": dataset.id})
+    job_id = tx.jobs.enqueue("import", {"import_id": import_id, "dataset_id": dataset.id}, delay=delay)
     tx.imports.set_job(import_id, job_id)
     tx.events.add(
         "import.created",
@@ -214,8 +223,14 @@ def complete(tx: "Tx", job: Job, known: Import, dataset: Dataset) -> None:
 
 
 def fail(tx: "Tx", known: Import, error: str) -> None:
-    """Mark an import failed with its reason and drop the payload; the caller ends the job."""
-    tx.imports.update(known.id, {"state": ImportState.FAILED, "error": error, "finished_at": tx.now()})
+    """Mark an import failed with its reason, take back what it had stored and drop the payload.
+
+    The caller ends the job.
+    """
+    tx.records.delete(known.source_id, known.record_ids)
+    nothing = {"record_count": 0, "annotation_count": 0, "prediction_count": 0, "id_ranges": []}
+    ended = {"state": ImportState.FAILED, "error": error, "finished_at": tx.now()}
+    tx.imports.update(known.id, {**nothing, **ended})
     tx.imports.drop_uploads(known.id)
     tx.events.add("import.failed", actor_id=known.author_id, dataset_id=known.dataset_id, subject_id=known.id)
 

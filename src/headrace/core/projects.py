@@ -48,7 +48,7 @@ class Projects(Protocol):
         """Change what is not None."""
 
     def children(self, project_id: int) -> dict[str, int]:
-        """How many sources and datasets the project holds; kinds without any are left out."""
+        """How many sources, datasets and buckets the project holds; kinds without any are left out."""
 
     def delete(self, project_id: int) -> None:
         """Remove the project and its grants; the children must be gone."""
@@ -122,5 +122,7 @@ def delete(tx: "Tx", who: Principal, name: str, *, force: bool = False) -> None:
         tx.datasets.delete(dataset.id)
     for source in tx.sources.all(frozenset({project.id})):
         tx.sources.delete(source.id)
+    for bucket in tx.buckets.all(frozenset({project.id})):
+        tx.buckets.delete(bucket.id)
     tx.events.add("project.deleted", actor_id=who.user_id, subject_id=project.id, data={"name": project.name})
     tx.projects.delete(project.id)

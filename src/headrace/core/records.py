@@ -2,12 +2,12 @@
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from headrace.core import learning, sources
+from headrace.core import content, learning, sources
 from headrace.core.errors import Conflict, Invalid, NotFound, TooLarge
 from headrace.core.positions import Position
 from headrace.core.rights import Permission, Principal
@@ -123,6 +123,7 @@ def sync(tx: "Tx", who: Principal, ref: Ref, rows: Sequence[NewRecord]) -> SyncC
     _check_batch(rows)
     unique = {row.external_id: row for row in rows}
     known = _known(tx, source, unique.values())
+    unique.update((key, _with_files(tx, record, unique[key])) for key, record in known.items() if _has_files(record))
     new = [row for key, row in unique.items() if key not in known]
     changed = [
         (known[row.external_id].id, row)
@@ -135,28 +136,35 @@ def sync(tx: "Tx", who: Principal, ref: Ref, rows: Sequence[NewRecord]) -> SyncC
     return SyncCounts(len(new), len(changed), len(unique) - len(new) - len(changed))
 
 
-def put(tx: "Tx", who: Principal, ref: Ref, rows: Sequence[NewRecord]) -> None:
-    """Insert records; repeating one with the same data is fine, another body under a known key is a Conflict."""
+def put(tx: "Tx", who: Principal, ref: Ref, rows: Sequence[NewRecord], seen: Mapping[str, int] | None = None) -> None:
+    """Insert records; repeating one with the same data is fine, another body under a known key is a Conflict.
+
+    Unless the caller has `seen` the record's latest version, by its key: then the record is changed.
+    """
     source = sources.load(tx, who, ref, Permission.EDIT_MESSAGES)
     _check_batch(rows)
     known = _known(tx, source, rows)
-    fresh: dict[str | None, NewRecord] = {}
+    written: dict[str | None, NewRecord] = {}
     for row in rows:
-        earlier = known.get(row.external_id) or fresh.get(row.external_id)
-        if earlier is None:
-            fresh[row.external_id] = row
-        elif not same(earlier, row):
+        record, earlier = known.get(row.external_id), written.get(row.external_id)
+        sent = _with_files(tx, record, row) if record and _has_files(record) else row
+        if same(earlier or record, sent):
+            continue
+        if earlier or (record and (seen or {}).get(str(row.external_id)) != record.version):
             raise Conflict(
-                f"the comment '{row.external_id}' exists already with other data; use sync to change it",
+                f"the comment '{row.external_id}' exists already with other data; use sync to change it, "
+                "or name its latest context",
                 fields={"id": row.external_id},
             )
-    tx.records.insert(source.id, list(fresh.values()))
+        written[row.external_id] = sent
+    change(tx, [(known[key].id, row) for key, row in written.items() if key in known])
+    tx.records.insert(source.id, [row for key, row in written.items() if key not in known])
     learning.records_arrived(tx, source.id)
 
 
-def same(known: Record | NewRecord, sent: NewRecord) -> bool:
+def same(known: Record | NewRecord | None, sent: NewRecord) -> bool:
     """True when what was sent says what is known already, whatever the order of its keys or its spacing."""
-    if known.kind != sent.kind or known.timestamp != sent.timestamp:
+    if known is None or known.kind != sent.kind or known.timestamp != sent.timestamp:
         return False
     return known.body == sent.body or json.loads(known.body) == json.loads(sent.body)
 
@@ -187,13 +195,26 @@ def get(tx: "Tx", who: Principal, ref: Ref, key: str) -> tuple[Source, Record]:
     found = by_keys(tx, source.id, [key]).get(key)
     if found is None:
         raise NotFound("there is no such comment in the source", fields={"id": key[:80]})
-    return source, found
+    return source, shown(tx, who, [found])[0]
+
+
+def shown(tx: "Tx", who: Principal, found: Sequence[Record]) -> list[Record]:
+    """The records as the caller may see them: sensitive properties are hidden without the right to them."""
+    hidden = sources.hidden(tx, who, sorted({record.source_id for record in found}))
+    if not hidden:
+        return list(found)
+    return [
+        record._replace(body=content.masked(record.kind, record.body, hidden[record.source_id]))
+        if record.source_id in hidden
+        else record
+        for record in found
+    ]
 
 
 def page(tx: "Tx", who: Principal, ref: Ref, request: TimePage) -> tuple[Source, list[Record]]:
     """A page of a source's records by time."""
     source = sources.load(tx, who, ref, Permission.VIEW_SOURCES)
-    return source, tx.records.by_time([source.id], request)
+    return source, shown(tx, who, tx.records.by_time([source.id], request))
 
 
 def delete(tx: "Tx", who: Principal, ref: Ref, keys: Sequence[str]) -> int:
@@ -216,6 +237,26 @@ def _check_batch(rows: Sequence[NewRecord]) -> None:
         raise Invalid("comments is empty", fields={"comments": 0})
     if len(rows) > MAX_BATCH:
         raise TooLarge(f"comments holds more than {MAX_BATCH} items", fields={"comments": len(rows)})
+
+
+def _has_files(known: Record) -> bool:
+    return '"content_hash"' in known.body
+
+
+def _with_files(tx: "Tx", known: Record, sent: NewRecord) -> NewRecord:
+    """What was sent, with what the server says of the files it holds; files of other attachments are dropped."""
+    before = json.loads(known.body).get("attachments") or []
+    body = json.loads(sent.body)
+    after = body.get("attachments") or []
+    stale = []
+    for number, kept in tx.attachments.of_record(known.id).items():
+        if number >= 0 and [item["name"] for item in after[number : number + 1]] == [before[number]["name"]]:
+            after[number] |= kept.given
+        elif number >= 0:
+            stale.append(kept.id)
+    if stale:
+        tx.attachments.delete(stale)
+    return sent._replace(body=json.dumps(body, ensure_ascii=False, separators=(",", ":")))
 
 
 def _known(tx: "Tx", source: Source, rows: Iterable[NewRecord]) -> dict[str | None, Record]:

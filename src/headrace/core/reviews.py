@@ -9,7 +9,7 @@ from headrace.core.annotations import Annotation
 from headrace.core.datasets import Dataset
 from headrace.core.exceptions import StreamException, Uid
 from headrace.core.models import Predicted, Predictor
-from headrace.core.records import Record
+from headrace.core.records import Record, shown
 from headrace.core.rights import Permission, Principal
 from headrace.core.sources import Ref
 
@@ -44,7 +44,7 @@ def named(tx: "Tx", who: Principal, ref: Ref, uids: Sequence[Uid], predictor: Pr
     """The records named, in that order, reviewed or not; raises NotFound for one that is not in the dataset."""
     dataset = datasets.load(tx, who, ref, Permission.VIEW_LABELS, Permission.VIEW_SOURCES)
     found = exceptions.locate(tx, dataset.source_ids, uids)
-    return of_records(tx, dataset, [found[uid] for uid in uids], predictor)
+    return of_records(tx, who, dataset, [found[uid] for uid in uids], predictor)
 
 
 def page(
@@ -60,11 +60,13 @@ def page(
     """Records with a current annotation, by record id behind one, optionally of one source."""
     dataset = datasets.load(tx, who, ref, Permission.VIEW_LABELS, Permission.VIEW_SOURCES)
     reviewed = tx.annotations.reviewed(dataset.id, after, limit, source_id)
-    return of_records(tx, dataset, [item.record_id for item in reviewed], predictor)
+    return of_records(tx, who, dataset, [item.record_id for item in reviewed], predictor)
 
 
-def of_records(tx: "Tx", dataset: Dataset, record_ids: Sequence[int], predictor: Predictor | None = None) -> ReviewPage:
-    """The records with what is said of them; predictions only with a predictor."""
+def of_records(
+    tx: "Tx", who: Principal, dataset: Dataset, record_ids: Sequence[int], predictor: Predictor | None = None
+) -> ReviewPage:
+    """The records as the caller may see them, with what is said of them; predictions only with a predictor."""
     records = tx.records.by_ids(record_ids, dataset.source_ids)
     keys = streams.text_keys(tx, dataset)
     current = tx.annotations.current(dataset.id, record_ids)
@@ -77,6 +79,6 @@ def of_records(tx: "Tx", dataset: Dataset, record_ids: Sequence[int], predictor:
         tagged.setdefault(exception.record_id, []).append(exception)
     items = [
         Reviewed(record, current.get(record.id), predicted.get(record.id), tagged.get(record.id, ()))
-        for record in records
+        for record in shown(tx, who, records)
     ]
     return ReviewPage(dataset=dataset, text_keys=keys, items=items)

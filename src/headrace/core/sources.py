@@ -1,9 +1,10 @@
 """Sources: ordered logs of records inside a project."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from headrace.core import buckets, transforms
 from headrace.core.errors import Invalid, NotFound
 from headrace.core.projects import check_name, check_texts
 from headrace.core.projects import load as load_project
@@ -51,6 +52,9 @@ class Sources(Protocol):
     def known(self, source_ids: tuple[int, ...], scope: Scope) -> set[int]:
         """Which of the ids are sources in scope."""
 
+    def sensitive(self, source_ids: Sequence[int]) -> list[tuple[int, int, tuple[str, ...]]]:
+        """Those of the sources with sensitive properties, as (id, project id, names of the properties)."""
+
     def update(
         self,
         source_id: int,
@@ -80,6 +84,17 @@ def load(tx: "Tx", who: Principal, ref: Ref, *needs: Permission) -> Source:
     return source
 
 
+def hidden(tx: "Tx", who: Principal, source_ids: Sequence[int]) -> dict[int, tuple[str, ...]]:
+    """The user properties of each source that are called sensitive and not for the caller's eyes."""
+    if who.is_admin:
+        return {}
+    return {
+        source_id: names
+        for source_id, project_id, names in tx.sources.sensitive(source_ids)
+        if not who.may(project_id, Permission.VIEW_SENSITIVE)
+    }
+
+
 def create(
     tx: "Tx",
     who: Principal,
@@ -95,6 +110,7 @@ def create(
     who.require(owner.id, Permission.SOURCES_ADMIN)
     check_name(name, "source name")
     check_texts(title, description)
+    _check_settings(tx, who, settings or {})
     if tx.sources.get((project, name), None):
         raise Invalid(f"the source '{project}/{name}' exists already", fields={"name": name})
     source = tx.sources.insert(
@@ -116,6 +132,7 @@ def update(
     """Change what is given; settings not named stay."""
     source = load(tx, who, ref, Permission.SOURCES_ADMIN)
     check_texts(title, description)
+    _check_settings(tx, who, settings or {})
     tx.events.add("source.updated", actor_id=who.user_id, project_id=source.project_id, subject_id=source.id)
     return tx.sources.update(source.id, title=title, description=description, settings=settings)
 
@@ -138,3 +155,12 @@ def delete(tx: "Tx", who: Principal, ref: Ref) -> None:
         subject_id=source.id,
         data={"name": source.name},
     )
+
+
+def _check_settings(tx: "Tx", who: Principal, settings: Mapping[str, object]) -> None:
+    """Raise Invalid for a bucket that is not the caller's to read, Unacceptable for an unknown transform tag."""
+    bucket_id, tag = settings.get("bucket_id"), settings.get("email_transform_tag")
+    if isinstance(bucket_id, int):
+        buckets.check_readable(tx, who, bucket_id)
+    if isinstance(tag, str):
+        transforms.check_tag(tag)

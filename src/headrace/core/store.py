@@ -5,12 +5,15 @@ from concurrent.futures import Future
 from typing import Protocol, TypeVar
 
 from headrace.core.annotations import Annotations
+from headrace.core.attachments import Attachments
+from headrace.core.buckets import Buckets
 from headrace.core.datasets import Datasets
 from headrace.core.events import Events
 from headrace.core.exceptions import Exceptions
 from headrace.core.idempotency import Replies
 from headrace.core.imports import Imports
 from headrace.core.jobs import Jobs
+from headrace.core.matching import Queries
 from headrace.core.models import Models, Predictions
 from headrace.core.projects import Projects
 from headrace.core.records import Records
@@ -33,9 +36,15 @@ class Tx(Protocol):
     @property
     def users(self) -> Users: ...
     @property
+    def buckets(self) -> Buckets: ...
+    @property
     def sources(self) -> Sources: ...
     @property
     def records(self) -> Records: ...
+    @property
+    def attachments(self) -> Attachments: ...
+    @property
+    def queries(self) -> Queries: ...
     @property
     def datasets(self) -> Datasets: ...
     @property

@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from headrace.core import content, datasets, filters, models
+from headrace.core import content, datasets, filters, models, views
 from headrace.core.datasets import Dataset
 from headrace.core.errors import Invalid, NotFound
 from headrace.core.models import Model, Predicted, Predictor, Scores
 from headrace.core.positions import Position, from_token
 from headrace.core.projects import check_name, check_texts
-from headrace.core.records import Record
+from headrace.core.records import Record, shown
 from headrace.core.rights import Permission, Principal
 from headrace.core.sources import Ref
 
@@ -168,11 +168,12 @@ def fetch(tx: "Tx", who: Principal, ref: Ref, name: str, size: int, max_filtered
     keys = text_keys(tx, dataset)
     allowance = max_filtered if stream.filter else 0
     queued = tx.records.after(dataset.source_ids, stream.cursor, size + allowance + 1)
-    wanted, read, filtered = _select(tx, dataset, stream, queued, keys, size, allowance)
+    shown = _views(tx, dataset, stream, queued, keys, predictor) if stream.filter else None
+    wanted, read, filtered = _select(stream, queued, shown, size, allowance)
     return Batch(
         dataset=dataset,
         text_keys=keys,
-        results=_labelled(tx, dataset, stream, wanted, keys, predictor),
+        results=_shown(tx, who, _labelled(tx, dataset, stream, wanted, keys, predictor)),
         filtered=filtered,
         position=queued[read - 1].position if read else stream.cursor,
         at_end=read == len(queued),
@@ -220,22 +221,19 @@ def scores(
 
 
 def _select(
-    tx: "Tx",
-    dataset: Dataset,
     stream: Stream,
     queued: Sequence[Record],
-    keys: Mapping[int, tuple[str, ...]],
+    shown: Sequence[filters.RecordView] | None,
     size: int,
     allowance: int,
 ) -> tuple[list[Record], int, int]:
     """The entries that match, how many were read, and how many of those were filtered out."""
-    if not stream.filter:
+    if shown is None or stream.filter is None:
         return list(queued[:size]), min(size, len(queued)), 0
     matches = filters.compile(filters.parse(stream.filter))
-    views = record_views(tx, dataset, queued, keys)
     wanted: list[Record] = []
     filtered = read = 0
-    for record, view in zip(queued, views, strict=True):
+    for record, view in zip(queued, shown, strict=True):
         if len(wanted) + max(0, filtered - allowance) >= size:
             break
         read += 1
@@ -244,6 +242,28 @@ def _select(
         else:
             filtered += 1
     return wanted, read, filtered
+
+
+def _views(
+    tx: "Tx",
+    dataset: Dataset,
+    stream: Stream,
+    queued: Sequence[Record],
+    keys: Mapping[int, tuple[str, ...]],
+    predictor: Predictor,
+) -> list[filters.RecordView]:
+    """What the stream's filter can see of the queue. Labels of unreviewed records come from the stream's own
+    version, else from the latest, and are computed where they are not stored: a record passed over never returns."""
+    needs = filters.needs(filters.parse(stream.filter or {}))
+    predicted: views.Labels = {}
+    if "labels" in needs:
+        pinned = None if stream.version is None else models.load(tx, dataset.id, stream.version)
+        model = pinned or tx.models.latest(dataset.id)
+        reviewed = views.assigned_labels(tx, dataset, [record.id for record in queued])
+        open_ones = [record for record in queued if record.id not in reviewed]
+        known = scores(tx, model, open_ones, keys, predictor) if model and open_ones else {}
+        predicted = {record_id: views.present(model, score) for record_id, score in known.items()} if model else {}
+    return views.record_views(tx, dataset, queued, keys, needs, predicted)
 
 
 def _labelled(
@@ -268,30 +288,18 @@ def _labelled(
     return found
 
 
+def _shown(tx: "Tx", who: Principal, delivered: Sequence[Delivered]) -> list[Delivered]:
+    visible = shown(tx, who, [item.record for item in delivered])
+    return [item._replace(record=record) for item, record in zip(delivered, visible, strict=True)]
+
+
 def record_views(
     tx: "Tx", dataset: Dataset, records: Sequence[Record], keys: Mapping[int, tuple[str, ...]]
 ) -> list[filters.RecordView]:
-    """What a filter can see of each record in the dataset."""
+    """All that a filter can see of each record in the dataset, with the latest model's stored predictions."""
     ids = [record.id for record in records]
-    current = tx.annotations.current(dataset.id, ids)
-    tagged: dict[int, list[str]] = {}
-    for exception in tx.exceptions.of_records(dataset.id, ids):
-        tagged.setdefault(exception.record_id, []).append(exception.type)
-    views = []
-    for record in records:
-        facts = content.facts(record.kind, record.body, keys.get(record.source_id, ()))
-        annotation = current.get(record.id)
-        views.append(
-            filters.RecordView(
-                source_id=record.source_id,
-                timestamp=record.timestamp,
-                reviewed=annotation is not None,
-                labels=[label.name for label in annotation.judgement.labels] if annotation else (),
-                exceptions=tagged.get(record.id, ()),
-                **facts._asdict(),
-            )
-        )
-    return views
+    predicted = views.predicted_labels(tx, tx.models.latest(dataset.id), ids)
+    return views.record_views(tx, dataset, records, keys, frozenset(filters.RecordView._fields), predicted)
 
 
 def _check_size(size: int, max_filtered: int) -> None:

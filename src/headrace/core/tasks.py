@@ -11,7 +11,7 @@ from headrace.core.datasets import Dataset, Label
 from headrace.core.errors import Forbidden, Invalid, NotFound
 from headrace.core.models import Pushed
 from headrace.core.projects import DEFAULT_PROJECT, check_texts
-from headrace.core.records import NewRecord, Record
+from headrace.core.records import NewRecord, Record, shown
 from headrace.core.rights import Permission, Principal
 from headrace.core.sources import Source
 from headrace.core.users import User
@@ -149,10 +149,10 @@ def page(tx: "Tx", who: Principal, dataset_id: int, *, skip: int, limit: int, ne
     dataset = load_project(tx, who, dataset_id, Permission.VIEW_SOURCES, Permission.VIEW_LABELS)
     source = sources.load(tx, who, _own(dataset))
     if not newest_first:
-        return _page(tx, dataset, source, tx.records.numbered(source, skip, limit))
+        return _page(tx, dataset, source, shown(tx, who, tx.records.numbered(source, skip, limit)))
     last = max(0, source.record_count - skip)
     first = max(0, last - limit)
-    return _page(tx, dataset, source, tx.records.numbered(source, first, last - first)[::-1])
+    return _page(tx, dataset, source, shown(tx, who, tx.records.numbered(source, first, last - first)[::-1]))
 
 
 def totals(tx: "Tx", dataset: Dataset) -> tuple[int, int]:
@@ -193,7 +193,7 @@ def delete(tx: "Tx", who: Principal, record_id: int) -> None:
 
 def _single(tx: "Tx", who: Principal, dataset: Dataset, record_id: int) -> TaskPage:
     source = sources.load(tx, who, _own(dataset))
-    return _page(tx, dataset, source, tx.records.by_ids([record_id], [source.id]))
+    return _page(tx, dataset, source, shown(tx, who, tx.records.by_ids([record_id], [source.id])))
 
 
 def _page(tx: "Tx", dataset: Dataset, source: Source, records: Sequence[Record]) -> TaskPage:

@@ -192,11 +192,15 @@ class Route:
 
 @dataclass(kw_only=True)
 class Dialect:
-    """One public API: the paths it owns, its routes, and how it words an error."""
+    """One public API: the paths it owns, its routes, and how it words an error.
+
+    `prefix` is what its clients may put before its paths; it is dropped and means nothing.
+    """
 
     name: str
     owns: re.Pattern[str]
     render: Render
+    prefix: re.Pattern[str] | None = None
     routes: list[Route] = field(default_factory=list)
 
     def route(self, methods: str | Sequence[str], *paths: str, public: bool = False) -> Callable[[Handler], Handler]:

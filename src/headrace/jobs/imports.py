@@ -6,7 +6,8 @@ order, so a new attempt parses again and passes over as many rows as the import 
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -56,21 +57,23 @@ _VALUE = msgspec.json.Decoder()
 
 def run(job: Job, ctx: "JobContext") -> None:
     """Carry an import out to its end, good or bad; raises LostLease when another worker has the job."""
-    begun = ctx.store.write(lambda tx: _begin(tx, job))
-    if begun is None:
+    found = ctx.store.read(lambda tx: _load(tx, job))
+    if found is None:
+        ctx.store.write(lambda tx: _abandon(tx, job))
         return
-    known, dataset = begun
+    known, dataset, uploads = found
     with TemporaryDirectory(prefix=f"import-{known.id}-", dir=ctx.scratch) as folder:
         rows = Path(folder) / "rows"
-        parsed = _parsed(known, dataset, ctx, rows)
+        parsed = _parsed(job, known, dataset, uploads, ctx, rows)
         author_ids = ctx.store.read(lambda tx: answers.authors(tx, dataset, parsed.annotators))
         problems = _unknown_authors(parsed, author_ids)
         if parsed.error or problems:
             failed = len([problem for problem in parsed.errors if problem.reason != "..."]) + len(problems)
             _refuse(ctx.store, job, known, parsed.error or "\n".join(problems), failed)
-            return
-        ctx.store.write(lambda tx: _note_found(tx, known, parsed))
-        _store(ctx.store, replace(job, total=parsed.task_count), known, dataset, rows, author_ids)
+        else:
+            job = replace(job, total=parsed.task_count)
+            plan = _Plan(job=job, dataset=dataset, parsed=parsed, author_ids=author_ids)
+            _store(ctx.store, known, plan, rows)
 
 
 def failed(job: Job, ctx: "JobContext", error: str) -> None:
@@ -90,35 +93,41 @@ def _import(tx: Tx, job: Job) -> Import | None:
     return tx.imports.get(import_id, dataset_id)  # type: ignore[arg-type]
 
 
-def _begin(tx: Tx, job: Job) -> tuple[Import, Dataset] | None:
-    """The import in progress and its dataset; None, with the job ended, when there is nothing left to do."""
-    tx.imports.sweep(tx.now() - STRAY_MICROSECONDS)
+def _load(tx: Tx, job: Job) -> tuple[Import, Dataset, list[Upload]] | None:
+    """The import with its dataset and payloads; None when there is nothing left to do."""
     known = _import(tx, job)
     dataset = tx.datasets.get(known.dataset_id, None) if known else None
-    if known is None or dataset is None:
-        tx.imports.drop_uploads(job.payload["import_id"])  # type: ignore[arg-type]
-        tx.jobs.finish(job, error="the project was deleted")
+    if known is None or dataset is None or known.state in FINAL:
         return None
-    if known.state in FINAL:
-        tx.jobs.finish(job, error=known.error)
-        return None
+    return known, dataset, tx.imports.uploads(known.id)
+
+
+def _abandon(tx: Tx, job: Job) -> None:
+    """End the job of an import that has ended already or went with its project."""
+    known = _import(tx, job)
+    tx.imports.drop_uploads(job.payload["import_id"])  # type: ignore[arg-type]
+    tx.jobs.finish(job, error=known.error if known else "the project was deleted")
+
+
+def _begin(tx: Tx, job: Job, known: Import) -> None:
     tx.jobs.heartbeat(job, done=known.record_count, total=job.total)
     tx.imports.update(known.id, {"state": ImportState.IN_PROGRESS})
-    return known, dataset
 
 
-def _parsed(known: Import, dataset: Dataset, ctx: "JobContext", rows: Path) -> ParsedUpload:
+def _parsed(
+    job: Job, known: Import, dataset: Dataset, uploads: Sequence[Upload], ctx: "JobContext", rows: Path
+) -> ParsedUpload:
     """The outcome of parsing; its rows are in the file named. A child process parses what is not small."""
-    uploads = ctx.store.read(lambda tx: tx.imports.uploads(known.id))
     paths = [_fetch(ctx.store, upload, rows.parent / str(upload.id)) for upload in uploads]
-    options = known.options
+    is_json = known.options["kind"] == "json"
     spec = UploadSpec(
-        kind="json" if options["kind"] == "json" else "files",
-        file_names=() if options["kind"] == "json" else tuple(upload.name for upload in uploads),
-        preannotated_from_fields=tuple(options["preannotated_from_fields"] or ()),  # type: ignore[arg-type]
+        kind="json" if is_json else "files",
+        file_names=() if is_json else tuple(upload.name for upload in uploads),
+        preannotated_from_fields=tuple(known.options["preannotated_from_fields"] or ()),  # type: ignore[arg-type]
     )
     if sum(upload.size for upload in uploads) <= SMALL_BYTES:
         return parse(spec, paths, rows, config_xml=dataset.label_config)
+    ctx.store.write(lambda tx: _begin(tx, job, known))
     return ctx.pool.run(parse, spec, paths, rows, config_xml=dataset.label_config)
 
 
@@ -154,34 +163,50 @@ def _refuse(store: Store, job: Job, known: Import, error: str, failed_count: int
     store.write(refuse)
 
 
-def _note_found(tx: Tx, known: Import, parsed: ParsedUpload) -> None:
-    found: dict[str, object] = {
+@dataclass(frozen=True, kw_only=True)
+class _Plan:
+    """An import that has been validated as a whole: what its rows are stored with."""
+
+    job: Job
+    dataset: Dataset
+    parsed: ParsedUpload
+    author_ids: Mapping[str | int, int]
+
+
+def _store(store: Store, known: Import, plan: _Plan, path: Path) -> None:
+    """Store the rows that are not stored yet, chunk by chunk, and complete the import with the last of them."""
+    config = label_config.parse(plan.dataset.label_config)
+    chunks = _chunks(path, known.record_count)
+    chunk, ended = next(chunks, []), False
+    while not ended:
+        rows = [_import_row(row, config, plan.author_ids) for row in chunk]
+        chunk = next(chunks, [])
+        ended = not chunk
+        known = store.write(partial(_take, plan, known, rows, ended))
+
+
+def _take(plan: _Plan, known: Import, rows: Sequence[ImportRow], ends: bool, tx: Tx) -> Import:
+    """Store a chunk, and complete the import when it ends with it.
+
+    A project without a model version takes that of the last prediction.
+    """
+    stored = imports.store_rows(tx, plan.job, known, plan.dataset, rows)
+    version = next((row.predictions[-1].model_version for row in reversed(rows) if row.predictions), None)
+    if version and not plan.dataset.settings.get("model_version"):
+        tx.datasets.update(plan.dataset.id, {"settings": {"model_version": version}})
+    if ends:
+        tx.imports.update(known.id, {"found": _found(plan.parsed)})
+        tx.imports.sweep(tx.now() - STRAY_MICROSECONDS)
+        imports.complete(tx, plan.job, stored, plan.dataset)
+    return stored
+
+
+def _found(parsed: ParsedUpload) -> dict[str, object]:
+    return {
         "found_formats": parsed.found_formats,
         "data_columns": parsed.data_columns,
         "could_be_tasks_list": parsed.could_be_tasks_list,
     }
-    tx.imports.update(known.id, {"found": found})
-
-
-def _store(
-    store: Store, job: Job, known: Import, dataset: Dataset, path: Path, author_ids: Mapping[str | int, int]
-) -> None:
-    """Store the rows that are not stored yet, chunk by chunk, and complete the import."""
-    config = label_config.parse(dataset.label_config)
-    model_version = None
-    for chunk in _chunks(path, known.record_count):
-        rows = [_import_row(row, config, author_ids) for row in chunk]
-        model_version = next(
-            (row.predictions[-1].model_version for row in rows[::-1] if row.predictions), model_version
-        )
-        known = store.write(lambda tx, known=known, rows=rows: imports.store_rows(tx, job, known, dataset, rows))  # type: ignore[misc]
-
-    def complete(tx: Tx) -> None:
-        if model_version and not dataset.settings.get("model_version"):
-            tx.datasets.update(dataset.id, {"settings": {"model_version": model_version}})
-        imports.complete(tx, job, known, dataset)
-
-    store.write(complete)
 
 
 def _chunks(path: Path, skip: int) -> Iterator[Sequence[Row]]:

@@ -11,7 +11,7 @@ from scipy import sparse
 from headrace.learning.calibration import Bools, Floats, calibrate, cross_fitted
 from headrace.learning.classifier import assign_folds, fit, fold_count, out_of_fold
 from headrace.learning.features import learn_vocabulary, reads_characters, vectorise
-from headrace.learning.prediction import capped, dump, parent_columns
+from headrace.learning.prediction import dump, nested, parent_columns
 from headrace.learning.validation import validate
 from headrace.learning.values import Example, NotEnoughExamples, Trained, digest, parent, require_enough
 
@@ -54,7 +54,7 @@ def train(
     felt = np.flatnonzero(moods)
     done = _ticker((int(folds.max()) + 2) * (len(labels) + bool(len(felt))), progress)
     judged = _fit(rows, truth, folds, seed, done)
-    metrics = validate(capped(judged.validated, parent_columns(labels)), truth, labels)
+    metrics = validate(nested(judged.validated, parent_columns(labels)), truth, labels)
     weights, offsets = judged.weights, judged.offsets
     if len(felt):
         mood = _fit(rows[felt], moods[felt, None] > 0, folds[felt], seed, done)

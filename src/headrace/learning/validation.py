@@ -35,35 +35,41 @@ class Curve:
 
 def validate(probabilities: Floats, truth: Bools, labels: Sequence[str]) -> dict[str, object]:
     """Describe out-of-fold probabilities (texts x labels, every label with a positive) as plain JSON values."""
-    described = {name: describe(probabilities[:, j], truth[:, j]) for j, name in enumerate(labels)}
-    mean = float(np.mean([average_precision(probabilities[:, j], truth[:, j]) for j in range(len(labels))]))
+    curves = [curve(probabilities[:, j], truth[:, j]) for j in range(len(labels))]
+    positives = truth.sum(axis=0)
+    mean = float(np.mean([average_precision(full) for full in curves]))
     error = expected_calibration_error(probabilities, truth)
     return {
         "reviewed_size": len(truth),
-        "labels": described,
+        "labels": {
+            name: describe(full, positives=int(count), reviewed=len(truth))
+            for name, full, count in zip(labels, curves, positives, strict=True)
+        },
         "mean_average_precision": round(mean, 6),
         "micro_f1": round(micro_f1(probabilities >= 0.5, truth), 6),
         "expected_calibration_error": round(error, 6),
-        "model_rating": rate(reviewed=len(truth), positives=truth.sum(axis=0), mean=mean, error=error),
+        "model_rating": rate(reviewed=len(truth), positives=positives, mean=mean, error=error),
     }
 
 
-def describe(probabilities: Floats, truth: Bools) -> dict[str, object]:
+def describe(full: Curve, *, positives: int, reviewed: int) -> dict[str, object]:
     """Describe one label: positives, average precision, a curve of at most 100 points, three thresholds."""
-    full = curve(probabilities, truth)
     shown = np.unique(np.searchsorted(full.recalls, np.arange(1, POINTS + 1) / POINTS - 1e-9))
     return {
-        "positives": int(truth.sum()),
-        "average_precision": round(average_precision(probabilities, truth), 6),
+        "positives": positives,
+        "average_precision": round(average_precision(full), 6),
         "thresholds": [*full.thresholds[shown].round(6).tolist(), 0.0],
-        "precisions": [*full.precisions[shown].round(6).tolist(), round(float(truth.mean()), 6)],
+        "precisions": [*full.precisions[shown].round(6).tolist(), round(positives / reviewed, 6)],
         "recalls": [*full.recalls[shown].round(6).tolist(), 1.0],
         "auto_thresholds": auto_thresholds(full),
     }
 
 
 def curve(probabilities: Floats, truth: Bools) -> Curve:
-    """Take precision and recall of "at least this probable" at every distinct probability."""
+    """Take precision and recall of "at least this probable" at every distinct probability.
+
+    `truth` must have a positive.
+    """
     order = np.argsort(-probabilities, kind="stable")
     falling = probabilities[order]
     last_of_equals = np.flatnonzero(np.append(np.diff(falling) != 0, True))
@@ -75,9 +81,8 @@ def curve(probabilities: Floats, truth: Bools) -> Curve:
     )
 
 
-def average_precision(probabilities: Floats, truth: Bools) -> float:
-    """Average the precision over the steps of recall; `truth` has at least one positive."""
-    full = curve(probabilities, truth)
+def average_precision(full: Curve) -> float:
+    """Average the precision over the steps of recall."""
     return float(np.diff(full.recalls, prepend=0.0) @ full.precisions)
 
 

@@ -94,9 +94,9 @@ class AnnotationRepository(Repository):
         touched: dict[int, list[int]] = {}
         for row in self.session.rows(select(annotations.c.dataset_id, annotations.c.record_id).where(mine)):
             touched.setdefault(row.dataset_id, []).append(row.record_id)
-        self.session.run(delete(annotations).where(mine))
         for dataset_id, record_ids in touched.items():
-            self._settle(dataset_id, sorted(set(record_ids)))
+            self._settle(dataset_id, sorted(set(record_ids)), leaving=frozenset(annotation_ids))
+        self.session.run(delete(annotations).where(mine))
 
     def get(self, annotation_id: int) -> Annotation | None:
         row = self.session.first(select(annotations).where(annotations.c.id == annotation_id))
@@ -192,23 +192,20 @@ class AnnotationRepository(Repository):
     def _current(self) -> ColumnElement[bool]:
         return annotations.c.current.is_(True) if self.session.postgres else annotations.c.current
 
-    def _settle(self, dataset_id: int, record_ids: Sequence[int]) -> None:
-        """Mark the newest annotation of each record that was not skipped, unless it has been cleared."""
+    def _settle(self, dataset_id: int, record_ids: Sequence[int], leaving: frozenset[int] = frozenset()) -> None:
+        """Mark the newest annotation of each record that was not skipped, unless it has been cleared.
+
+        Those `leaving` count no more; they are about to be deleted.
+        """
         mine = (
             annotations.c.dataset_id == dataset_id,
             self.session.among(annotations.c.record_id, record_ids),
         )
+        columns = ("id", "record_id", "blank", "cancelled", "current")
         rows = self.session.rows(
-            select(
-                annotations.c.id,
-                annotations.c.record_id,
-                annotations.c.blank,
-                annotations.c.current,
-            )
-            .where(*mine, annotations.c.cancelled.is_(False))
-            .order_by(annotations.c.x, annotations.c.n)
+            select(*(annotations.c[name] for name in columns)).where(*mine).order_by(annotations.c.x, annotations.c.n)
         )
-        newest = {row.record_id: row for row in rows}
+        newest = {row.record_id: row for row in rows if not row.cancelled and row.id not in leaving}
         wanted = {row.id for row in newest.values() if not row.blank}
         before = {row.id: row.record_id for row in rows if row.current}
         gone = [number for number in before if number not in wanted]

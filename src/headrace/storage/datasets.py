@@ -126,6 +126,9 @@ class DatasetRepository(Repository):
 
     def delete(self, dataset_id: int) -> None:
         own = self._required(dataset_id).own_source_id
+        labelled = select(annotations.c.record_id).where(annotations.c.dataset_id == dataset_id, annotations.c.current)
+        counted = records.c.annotated - 1
+        self.session.run(update(records).where(records.c.id.in_(labelled)).values(annotated=counted))
         tables = (exceptions, streams, predictions, model_tags, models, annotations, labels, imports)
         for table in (*tables, dataset_sources):
             self.session.run(delete(table).where(table.c.dataset_id == dataset_id))

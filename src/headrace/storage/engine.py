@@ -187,6 +187,8 @@ class SqliteStore:
             with translated():
                 value = fn(tx)
         except Exception as error:
+            if not conn.connection.driver_connection.in_transaction:  # type: ignore[union-attr]
+                raise  # SQLite has undone the whole group by itself, as it does when the disk is full
             conn.exec_driver_sql("ROLLBACK TO one")
             conn.exec_driver_sql("RELEASE one")
             return None, error

@@ -41,13 +41,19 @@ class EventRepository(Repository):
             )
         )
 
-    def after(self, position: Position, *, scope: Scope, limit: int) -> list[Event]:
+    def after(
+        self, position: Position, *, scope: Scope, limit: int, start: int | None = None, end: int | None = None
+    ) -> list[Event]:
+        span = [] if start is None else [events.c.at >= start]
+        if end is not None:
+            span.append(events.c.at <= end)
         statement = (
             select(events)
             .where(
                 tuple_(events.c.x, events.c.n) > tuple_(position.x, position.n),
                 in_scope(self.session, events.c.project_id, scope),
                 *self.session.readable(events.c.x),
+                *span,
             )
             .order_by(events.c.x, events.c.n)
             .limit(limit)

@@ -4,7 +4,7 @@ from sqlalchemy import ColumnElement, Row, delete, func, insert, select, true, u
 
 from headrace.core.projects import Project
 from headrace.core.rights import Scope
-from headrace.storage.schema import datasets, grants, projects, sources
+from headrace.storage.schema import buckets, datasets, grants, projects, sources
 from headrace.storage.session import Repository, Session
 
 
@@ -52,7 +52,7 @@ class ProjectRepository(Repository):
 
     def children(self, project_id: int) -> dict[str, int]:
         counts = {}
-        for table in (sources, datasets):
+        for table in (sources, datasets, buckets):
             statement = select(func.count()).select_from(table).where(table.c.project_id == project_id)
             counts[table.name] = int(self.session.conn.execute(statement).scalar_one())
         return {kind: count for kind, count in counts.items() if count}

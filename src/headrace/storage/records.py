@@ -10,11 +10,12 @@ from headrace.core.errors import Conflict
 from headrace.core.positions import Position
 from headrace.core.records import NewRecord, Record, TimeOrder, TimePage
 from headrace.core.sources import Source
-from headrace.storage.schema import annotations, exceptions, predictions, records, sources
+from headrace.storage.schema import annotations, attachments, exceptions, predictions, records, sources
 from headrace.storage.session import Repository, Session
 
 COLUMNS = tuple(records.c[name] for name in Record._fields)
 NAMES = ", ".join(Record._fields)
+SELECT = select(*COLUMNS)
 
 INSERT_SQLITE = f"INSERT INTO records ({NAMES}) VALUES ({', '.join('?' * len(Record._fields))})"
 _ARRAYS = [
@@ -44,8 +45,8 @@ REPLACE_POSTGRES = REPLACE_SQLITE.replace("?", "%s")
 
 
 def delete_dependants(session: Session, matching: Callable[[ColumnElement[int]], ColumnElement[bool]]) -> None:
-    """Remove what hangs on records: annotations, predictions, exceptions."""
-    for table in (annotations, predictions, exceptions):
+    """Remove what hangs on records: annotations, predictions, exceptions, attachments."""
+    for table in (annotations, predictions, exceptions, attachments):
         session.run(delete(table).where(matching(table.c.record_id)))
 
 
@@ -99,13 +100,13 @@ class RecordRepository(Repository):
         if not external_ids:
             return []
         known = self.session.among(records.c.external_id, external_ids)
-        return self._records(select(*COLUMNS).where(records.c.source_id == source_id, known))
+        return self._records(SELECT.where(records.c.source_id == source_id, known))
 
     def by_ids(self, record_ids: Sequence[int], source_ids: Sequence[int]) -> list[Record]:
         if not record_ids:
             return []
         allowed = set(source_ids)
-        found = self._records(select(*COLUMNS).where(self.session.among(records.c.id, record_ids)))
+        found = self._records(SELECT.where(self.session.among(records.c.id, record_ids)))
         by_id = {record.id: record for record in found if record.source_id in allowed}
         return [by_id[record_id] for record_id in record_ids if record_id in by_id]
 
@@ -115,7 +116,7 @@ class RecordRepository(Repository):
         order = (records.c.x, records.c.n)
         if len(source_ids) == 1:
             mine = records.c.source_id == source_ids[0]
-            return self._records(select(*COLUMNS).where(mine, *conditions).order_by(*order).limit(limit))
+            return self._records(SELECT.where(mine, *conditions).order_by(*order).limit(limit))
         heads = [
             self.session.rows(
                 select(*order, records.c.id)
@@ -163,7 +164,7 @@ class RecordRepository(Repository):
         return self.by_ids(wanted, source_ids)
 
     def numbered(self, source: Source, skip: int, limit: int) -> list[Record]:
-        statement = select(*COLUMNS).where(records.c.source_id == source.id).order_by(records.c.number).limit(limit)
+        statement = SELECT.where(records.c.source_id == source.id).order_by(records.c.number).limit(limit)
         if source.record_count == source.next_number - 1:
             return self._records(statement.where(records.c.number > skip))
         return self._records(statement.offset(skip))
@@ -181,7 +182,7 @@ class RecordRepository(Repository):
         return len(found)
 
     def _records(self, statement: Select[Any]) -> list[Record]:
-        return [Record._make(row) for row in self.session.rows(statement)]
+        return [Record._make(row) for row in self.session.tuples(statement)]
 
     def _take_numbers(self, source_id: int, count: int) -> int:
         statement = (

@@ -104,6 +104,21 @@ projects = Table(
     sqlite_autoincrement=True,
 )
 
+buckets = Table(
+    "buckets",
+    metadata,
+    _id(),
+    _int("project_id"),
+    _text("name"),
+    _text("title"),
+    _text("kind"),
+    _maybe_text("transform_tag"),
+    _int("created_at"),
+    _int("updated_at"),
+    UniqueConstraint("project_id", "name"),
+    sqlite_autoincrement=True,
+)
+
 sources = Table(
     "sources",
     metadata,
@@ -144,6 +159,20 @@ records = Table(
     Index("ix_records_timestamp", "source_id", "timestamp", "id"),
     Index("ix_records_created", "source_id", "created_at", "id"),
     Index("ix_records_number", "source_id", "number"),
+    sqlite_autoincrement=True,
+)
+
+attachments = Table(
+    "attachments",
+    metadata,
+    _id(),
+    _int("record_id"),
+    _int("number"),
+    _text("digest"),
+    _int("size"),
+    _int("created_at"),
+    Column("data", LargeBinary, nullable=False),
+    UniqueConstraint("record_id", "number"),
     sqlite_autoincrement=True,
 )
 

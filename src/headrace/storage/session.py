@@ -7,13 +7,28 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from sqlalchemy import ARRAY, BigInteger, ColumnElement, Connection, Row, Text, any_, func, literal, select
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Row,
+    Text,
+    any_,
+    bindparam,
+    func,
+    literal,
+    select,
+    text,
+)
 from sqlalchemy.sql import Executable
 
 from headrace.storage.schema import sequences
 
 T = TypeVar("T")
 
+# As text, because `func.json_each(...).table_valued(...)` costs four times as much to build (benchmark tiny).
+_MEMBERS = text("SELECT value FROM json_each(:members)").bindparams(bindparam("members", unique=True))
 _WATERMARK = "pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
 
 
@@ -38,9 +53,16 @@ class Session:
         """All rows of a query."""
         return self.conn.execute(statement, parameters).fetchall()
 
-    def first(self, statement: Executable) -> Row[Any] | None:
+    def tuples(self, statement: Executable, parameters: Any = None) -> Sequence[tuple[Any, ...]]:
+        """All rows of a query as the driver gives them: a third less for a page of 1,024 records (benchmark fetch)."""
+        result = self.conn.execute(statement, parameters)
+        found = result.cursor.fetchall()
+        result.close()
+        return found
+
+    def first(self, statement: Executable, parameters: Any = None) -> Row[Any] | None:
         """The first row of a query, if there is one."""
-        return self.conn.execute(statement).first()
+        return self.conn.execute(statement, parameters).first()
 
     def run(self, statement: Executable, parameters: Any = None) -> int:
         """Execute a statement; answers how many rows it touched."""
@@ -55,7 +77,7 @@ class Session:
         if self.postgres:
             kind = Text() if values and isinstance(values[0], str) else BigInteger()
             return column == any_(literal(list(values), ARRAY(kind)))
-        return column.in_(select(func.json_each(json.dumps(list(values))).table_valued("value").c.value))
+        return column.in_(_MEMBERS.bindparams(members=json.dumps(list(values))))
 
     def database_now(self) -> float:
         """Seconds since the epoch by the database's clock, against which leases are judged."""

@@ -1,6 +1,6 @@
 """Statements of sources."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Select, delete, insert, select, update
@@ -70,6 +70,15 @@ class SourceRepository(Repository):
             self.session.among(sources.c.id, source_ids), in_scope(self.session, sources.c.project_id, scope)
         )
         return {row.id for row in self.session.rows(statement)}
+
+    def sensitive(self, source_ids: Sequence[int]) -> list[tuple[int, int, tuple[str, ...]]]:
+        statement = select(sources.c.id, sources.c.project_id, sources.c.settings).where(
+            self.session.among(sources.c.id, source_ids), sources.c.settings.contains('"sensitive_properties":["')
+        )
+        return [
+            (row.id, row.project_id, tuple(loads(row.settings)["sensitive_properties"]))
+            for row in self.session.rows(statement)
+        ]
 
     def update(
         self,

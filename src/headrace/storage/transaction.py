@@ -6,10 +6,13 @@ from functools import cached_property
 from sqlalchemy import Connection
 
 from headrace.storage.annotations import AnnotationRepository
+from headrace.storage.attachments import AttachmentRepository
+from headrace.storage.buckets import BucketRepository
 from headrace.storage.datasets import DatasetRepository
 from headrace.storage.events import EventRepository, ReplyRepository
 from headrace.storage.imports import ImportRepository
 from headrace.storage.jobs import JobRepository
+from headrace.storage.matching import QueryRepository
 from headrace.storage.models import ModelRepository, PredictionRepository
 from headrace.storage.projects import ProjectRepository
 from headrace.storage.records import RecordRepository
@@ -53,12 +56,24 @@ class Transaction:
         return UserRepository(self.session)
 
     @cached_property
+    def buckets(self) -> BucketRepository:
+        return BucketRepository(self.session)
+
+    @cached_property
     def sources(self) -> SourceRepository:
         return SourceRepository(self.session)
 
     @cached_property
     def records(self) -> RecordRepository:
         return RecordRepository(self.session)
+
+    @cached_property
+    def attachments(self) -> AttachmentRepository:
+        return AttachmentRepository(self.session)
+
+    @cached_property
+    def queries(self) -> QueryRepository:
+        return QueryRepository(self.session)
 
     @cached_property
     def datasets(self) -> DatasetRepository:

@@ -1,26 +1,36 @@
 """Communications Mining (re:infer): projects, sources, comments, datasets, labellings, models and streams."""
 
 from headrace.dialects.communications_mining import (
+    attachments,
+    audit,
+    buckets,
     comments,
     datasets,
     labellings,
     models,
     predictions,
+    queries,
     sources,
     streams,
     users,
+    voc,
 )
 from headrace.dialects.communications_mining.boundary import STATUS, dialect
 
 __all__ = [
     "STATUS",
+    "attachments",
+    "audit",
+    "buckets",
     "comments",
     "datasets",
     "dialect",
     "labellings",
     "models",
     "predictions",
+    "queries",
     "sources",
     "streams",
     "users",
+    "voc",
 ]

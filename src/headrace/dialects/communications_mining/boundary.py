@@ -10,6 +10,7 @@ from headrace.core.errors import HeadraceError, Invalid, NotFound
 from headrace.core.exceptions import Uid
 from headrace.core.idempotency import Reply
 from headrace.core.sources import Ref
+from headrace.core.times import parse_timestamp
 from headrace.dialects.kit import MAX_ID, Call, Dialect, json_answer, json_reply, retry_headers
 
 HEX_ID = re.compile(r"[0-9a-f]{16}")
@@ -40,6 +41,7 @@ dialect = Dialect(
     name="communications_mining",
     owns=re.compile(r"/auth/|/api/_private/|/api/v1/(datasets|sources|audit_events|attachments)(/|$)|/api/voc/"),
     render=render,
+    prefix=re.compile(r"/[^/]+/[^/]+/reinfer_(?=/)"),
 )
 
 
@@ -96,3 +98,11 @@ def parse_uid(text: str) -> Uid:
     if not dot or not key or not HEX_ID.fullmatch(source) or int(source, 16) > MAX_ID:
         raise Invalid(f"'{text[:80]}' is not a comment uid", fields={"uid": text[:80]})
     return int(source, 16), key
+
+
+def read_instant(text: str, field: str) -> int:
+    """The instant a field holds, in microseconds; raises Invalid naming the field."""
+    try:
+        return parse_timestamp(text)
+    except Invalid as error:
+        raise Invalid(f"{field}: {error.message}", fields={field: text[:60]}) from error

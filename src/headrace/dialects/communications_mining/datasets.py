@@ -2,16 +2,25 @@
 
 from starlette.responses import Response
 
-from headrace.core import annotations, datasets
-from headrace.core.datasets import Dataset, Label
+from headrace.core import annotations, datasets, filters
+from headrace.core.datasets import Dataset
 from headrace.core.export import Exported, ExportPage, ExportRequest, export
 from headrace.core.records import TimeOrder
 from headrace.core.rights import Permission
 from headrace.core.sources import Ref
 from headrace.core.store import Tx
-from headrace.core.times import parse_timestamp
 from headrace.dialects.communications_mining import wire
-from headrace.dialects.communications_mining.boundary import dialect, from_hex, hex_ids, ok, parse_uid, paths, ref
+from headrace.dialects.communications_mining.boundary import (
+    dialect,
+    from_hex,
+    hex_ids,
+    ok,
+    parse_uid,
+    paths,
+    read_instant,
+    ref,
+)
+from headrace.dialects.communications_mining.definitions import entities_of, fields_of, labels_of
 from headrace.dialects.communications_mining.translate import (
     assigned_json,
     comment_raw,
@@ -22,20 +31,12 @@ from headrace.dialects.kit import Call
 
 STEM = "/api/v1/datasets"
 PLAIN_FIELDS = ("title", "description", "model_family", "has_sentiment")
-SETTINGS = {
-    "entity_defs": "entity_defs",
-    "general_fields": "general_fields",
-    "dataset_flags": "_dataset_flags",
-    "model_config": "_model_config",
-}
 
 
 def _changes(fields: wire.DatasetFields) -> dict[str, object]:
     """What the request says of a dataset, in the domain's names; absent stays absent."""
     changes = {name: getattr(fields, name) for name in PLAIN_FIELDS if getattr(fields, name) is not None}
-    settings = {
-        wire_name: getattr(fields, name) for name, wire_name in SETTINGS.items() if getattr(fields, name) is not None
-    }
+    settings = _settings(fields)
     if settings:
         changes["settings"] = settings
     if fields.source_ids is not None:
@@ -43,29 +44,15 @@ def _changes(fields: wire.DatasetFields) -> dict[str, object]:
     return changes
 
 
-def _labels(fields: wire.DatasetFields) -> list[Label] | None:
-    """The taxonomy a request gives: its label definitions and those of its groups, each name once."""
-    if fields.label_defs is None and fields.label_groups is None:
-        return None
-    given = [*(fields.label_defs or []), *(item for group in fields.label_groups or [] for item in group.label_defs)]
-    found: dict[str, Label] = {}
-    for item in given:
-        found.setdefault(item.name, _label(item))
-    return list(found.values())
-
-
-def _label(item: wire.LabelDef) -> Label:
-    definition: dict[str, object] = {}
-    if item.external_id is not None:
-        definition["external_id"] = item.external_id
-    if item.pretrained is not None:
-        pretrained = {"id": item.pretrained.id}
-        definition["pretrained"] = pretrained | ({"name": item.pretrained.name} if item.pretrained.name else {})
-    if item.moon_form is not None:
-        definition["moon_form"] = [
-            {"name": form.name, "kind": form.kind, "instructions": form.instructions} for form in item.moon_form
-        ]
-    return Label(name=item.name, title=item.title, instructions=item.instructions, definition=definition)
+def _settings(fields: wire.DatasetFields) -> dict[str, object]:
+    """What this dialect alone keeps of a dataset, as it will be answered."""
+    given = {
+        "entity_defs": None if fields.entity_defs is None else entities_of(fields.entity_defs),
+        "general_fields": None if fields.general_fields is None else fields_of(fields.general_fields),
+        "_dataset_flags": fields.dataset_flags,
+        "_model_config": fields.model_config,
+    }
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _json(tx: Tx, dataset: Dataset) -> dict[str, object]:
@@ -100,10 +87,10 @@ async def create_dataset(call: Call) -> Response:
     """Create a dataset; a name that is taken is refused and nothing is overwritten."""
     fields = (await call.json(wire.DatasetBody)).dataset
     project, name = call.text("project"), call.text("dataset")
-    changes, labels = _changes(fields), _labels(fields) or []
+    changes, labels = _changes(fields), labels_of(fields) or []
     copied: Ref | None = None
     if fields.copy_annotations_from is not None:
-        copied = from_hex(fields.copy_annotations_from, "dataset")
+        copied = hex_ids([fields.copy_annotations_from], "copy_annotations_from")[0]
 
     def create(tx: Tx) -> dict[str, object]:
         dataset = datasets.create(tx, call.who, project=project, name=name, changes=changes, labels=labels)
@@ -118,7 +105,7 @@ async def create_dataset(call: Call) -> Response:
 async def update_dataset(call: Call) -> Response:
     """Change a dataset partially: an absent key keeps, an empty `source_ids` clears."""
     fields, wanted = (await call.json(wire.DatasetBody)).dataset, ref(call, "dataset")
-    changes, labels = _changes(fields), _labels(fields)
+    changes, labels = _changes(fields), labels_of(fields)
     return ok(
         dataset=await call.write(lambda tx: _json(tx, datasets.update(tx, call.who, wanted, changes, labels=labels)))
     )
@@ -140,10 +127,11 @@ async def export_dataset(call: Call) -> Response:
         uids=None if body.comment_uids is None else tuple(parse_uid(uid) for uid in body.comment_uids),
         source_ids=None if body.source_ids is None else hex_ids(body.source_ids, "source_ids"),
         order=TimeOrder(body.order_by),
-        start=None if body.from_ is None else parse_timestamp(body.from_),
-        end=None if body.to is None else parse_timestamp(body.to),
+        start=None if body.from_ is None else read_instant(body.from_, "from"),
+        end=None if body.to is None else read_instant(body.to, "to"),
         continuation=body.continuation,
         limit=body.limit,
+        filter=filters.parse(body.comment_filter or {}),
     )
     page = await call.read(lambda tx: export(tx, call.who, wanted, request, call.services.predictor))
     comments = [_exported(page, item) for item in page.items]

@@ -1,16 +1,19 @@
 """Labellings: what people say of a comment in a dataset."""
 
+import json
 from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
 from starlette.responses import Response
 
 from headrace.core import annotations, datasets, reviews
 from headrace.core.annotations import Assigned
-from headrace.core.errors import Invalid, NotBuilt
+from headrace.core.datasets import Dataset
+from headrace.core.errors import Invalid
 from headrace.core.reviews import Reviewed
 from headrace.core.rights import Permission
 from headrace.core.store import Tx
-from headrace.decode import Raw, decode, encode
+from headrace.core.streams import text_keys
 from headrace.dialects.communications_mining import wire
 from headrace.dialects.communications_mining.boundary import (
     dialect,
@@ -21,15 +24,21 @@ from headrace.dialects.communications_mining.boundary import (
     ref,
 )
 from headrace.dialects.communications_mining.continuation import parse_record_key, record_key
+from headrace.dialects.communications_mining.definitions import check_group
+from headrace.dialects.communications_mining.spans import entities_json
 from headrace.dialects.communications_mining.translate import (
     assigned_labels,
+    comment_json,
     comment_raw,
+    label_name,
     labelling_json,
     predicted_json,
 )
 from headrace.dialects.kit import Call
 
 STEM = "/api/_private/datasets"
+Group = TypeVar("Group", wire.Labelling, wire.MoonForm)
+
 PAGE_DEFAULT = 64
 PAGE_MAX = 256
 MAX_IDS = 256
@@ -41,11 +50,11 @@ def annotated_json(item: Reviewed, text_keys: Mapping[int, tuple[str, ...]]) -> 
     if item.predictions is not None:
         labelling[0]["predicted"] = predicted_json(item.predictions)
     stored = item.annotation.judgement.extra if item.annotation else None
-    extra = decode(stored.encode(), dict[str, Raw]) if stored else {}
+    extra: dict[str, Any] = json.loads(stored) if stored else {}
     found: dict[str, object] = {
         "comment": comment_raw(item.record, text_keys),
         "labelling": labelling,
-        "entities": extra.get("entities", {"assigned": [], "dismissed": []}),
+        "entities": {"assigned": [], "dismissed": []} | extra.get("entities", {}),
         "trigger_exceptions": [
             {"type": exception.type, "answered": exception.answered_at is not None} for exception in item.exceptions
         ],
@@ -58,13 +67,13 @@ async def label_comment(call: Call) -> Response:
     """Set the labelling of a comment: an absent list keeps what is there, an empty one clears it."""
     body, wanted, uid = await call.json(wire.LabellingBody), ref(call, "dataset"), parse_uid(call.text("uid"))
     assigned, dismissed = _lists(body)
-    extra = _extra(body)
 
     def label(tx: Tx) -> dict[str, object]:
         dataset = datasets.load(tx, call.who, wanted, Permission.REVIEW)
         record_id = reviews.locate_one(tx, dataset, uid)
+        extra = _extra(tx, dataset, record_id, body)
         annotations.label(tx, call.who, dataset, record_id, assigned=assigned, dismissed=dismissed, extra=extra)
-        page = reviews.of_records(tx, dataset, [record_id])
+        page = reviews.of_records(tx, call.who, dataset, [record_id])
         return annotated_json(page.items[0], page.text_keys)
 
     return ok(**await call.write(label))
@@ -92,26 +101,54 @@ async def list_labellings(call: Call) -> Response:
 
 
 def _lists(body: wire.LabellingBody) -> tuple[Sequence[Assigned] | None, Sequence[Assigned] | None]:
-    """The assigned and dismissed labels of a request; moon forms name labels that count as assigned."""
-    groups = body.labelling if isinstance(body.labelling, list) else [body.labelling] if body.labelling else []
-    for group in groups:
-        if group.group != "default":
-            raise NotBuilt("only the label group 'default' is kept", fields={"group": group.group[:80]})
-    if len(groups) > 1:
-        raise Invalid("labelling names the group 'default' twice", fields={"labelling": len(groups)})
-    assigned = assigned_labels(groups[0].assigned) if groups else None
-    dismissed = assigned_labels(groups[0].dismissed) if groups else None
-    return assigned, dismissed
+    """The assigned and dismissed labels of a request; moon forms name labels that count as such."""
+    group = _only([body.labelling] if isinstance(body.labelling, wire.Labelling) else body.labelling, "labelling")
+    form = _only(body.moon_forms, "moon_forms")
+    assigned = _joined(group.assigned if group else None, form.assigned if form else None)
+    return assigned, _joined(group.dismissed if group else None, form.dismissed if form else None)
 
 
-def _extra(body: wire.LabellingBody) -> str | None:
-    """What is stored beside the labels, as JSON text."""
+def _only(groups: Sequence[Group] | None, field: str) -> Group | None:
+    """The one group that a dataset has, if the request speaks of it."""
+    for group in groups or ():
+        check_group(group.group)
+    if groups and len(groups) > 1:
+        raise Invalid(f"{field} names the group 'default' twice", fields={field: len(groups)})
+    return groups[0] if groups else None
+
+
+def _joined(
+    labels: Sequence[wire.AssignedLabel] | None, forms: Sequence[wire.MoonLabel] | None
+) -> tuple[Assigned, ...] | None:
+    """The labels of a list and of forms, each once; None when neither is there."""
+    named = assigned_labels(None if forms is None else [form.label for form in forms])
+    given = assigned_labels(labels)
+    return None if named is None and given is None else tuple(dict.fromkeys((*(given or ()), *(named or ()))))
+
+
+def _extra(tx: Tx, dataset: Dataset, record_id: int, body: wire.LabellingBody) -> dict[str, object]:
+    """What is stored beside the labels: entities with whole spans, and moon forms as they were sent."""
     extra: dict[str, object] = {}
     if body.entities is not None:
+        record = tx.records.by_ids([record_id], dataset.source_ids)[0]
+        lists = {"assigned": body.entities.assigned, "dismissed": body.entities.dismissed}
         extra["entities"] = {
-            "assigned": body.entities.assigned or [],
-            "dismissed": body.entities.dismissed or [],
+            name: entities_json(entities, comment_json(record, text_keys(tx, dataset)))
+            for name, entities in lists.items()
+            if entities is not None
         }
     if body.moon_forms is not None:
-        extra["moon_forms"] = body.moon_forms
-    return encode(extra).decode() if extra else None
+        extra["moon_forms"] = [_form_json(form) for form in body.moon_forms if form.assigned or form.dismissed]
+    return extra
+
+
+def _form_json(form: wire.MoonForm) -> dict[str, object]:
+    lists = {"assigned": form.assigned, "dismissed": form.dismissed}
+    return {"group": form.group} | {
+        name: [_captured_json(item) for item in items] for name, items in lists.items() if items
+    }
+
+
+def _captured_json(item: wire.MoonLabel) -> dict[str, object]:
+    label = {"name": label_name(item.label.name), "sentiment": item.label.sentiment}
+    return {"label": label, "captures": item.captures}

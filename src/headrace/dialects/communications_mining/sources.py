@@ -7,7 +7,7 @@ from headrace.core.rights import Permission
 from headrace.core.sources import Source
 from headrace.core.store import Tx
 from headrace.dialects.communications_mining import wire
-from headrace.dialects.communications_mining.boundary import dialect, ok, paths, ref
+from headrace.dialects.communications_mining.boundary import dialect, hex_ids, ok, paths, ref
 from headrace.dialects.communications_mining.translate import source_json
 from headrace.dialects.kit import Call
 
@@ -24,6 +24,8 @@ SETTINGS = {
 
 def _settings(fields: wire.SourceFields) -> dict[str, object]:
     given = {wire_name: getattr(fields, name) for name, wire_name in SETTINGS.items()}
+    if fields.bucket_id is not None:
+        given["bucket_id"] = hex_ids([fields.bucket_id], "bucket_id")[0]
     return {name: value for name, value in given.items() if value is not None}
 
 

@@ -134,11 +134,12 @@ async def fetch(call: Call) -> Response:
     body, wanted, name = await call.json(wire.FetchBody), ref(call, "dataset"), call.text("stream")
     predictor = call.services.predictor
 
-    def read(tx: Tx) -> tuple[Batch, int]:
+    def read(tx: Tx) -> bytes:
+        # Spliced in the thread that read, so that a large answer does not hold up the event loop.
         batch = streams.fetch(tx, call.who, wanted, name, body.size, body.max_filtered or 0, predictor)
-        return batch, tx.epoch
+        return _batch_json(batch, tx.epoch)
 
-    return json_bytes(_batch_json(*await call.read(read)))
+    return json_bytes(await call.read(read))
 
 
 def _batch_json(batch: Batch, epoch: int) -> bytes:

@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from json.encoder import encode_basestring_ascii as quoted
+from operator import attrgetter
 
 import msgspec
 from msgspec import Raw
@@ -16,11 +18,15 @@ from headrace.core.sources import Source
 from headrace.core.streams import Stream
 from headrace.core.times import format_timestamp, parse_timestamp
 from headrace.dialects.communications_mining import wire
-from headrace.dialects.communications_mining.boundary import to_hex, uid_of
+from headrace.dialects.communications_mining.boundary import read_instant, to_hex, uid_of
 
 SERVER_KEYS = ("context", "uid", "source_id", "created_at", "last_modified", "has_annotations")
+NOT_SENT = (None,) * len(SERVER_KEYS)
+server_values = attrgetter(*SERVER_KEYS)
 OPTIONAL_KEYS = ("user_properties", "thread_id", "text_format", "attachments")
 PLAIN = '"text_format":"plain",'
+TEXT_PARTS = ("body", "subject", "signature")
+MARKUP_KEYS = ("text_markup", "translated_from_markup")
 TextKeys = Mapping[int, tuple[str, ...]]
 
 
@@ -31,16 +37,16 @@ class _RawComments(msgspec.Struct):
 def new_records(body: bytes, checked: wire.Comments) -> list[NewRecord]:
     """The comments of an upload as records: their bytes as sent, completed only where an answer demands it."""
     raw = msgspec.json.decode(body, type=_RawComments).comments
-    return [_new_record(comment, bytes(text).decode()) for comment, text in zip(checked.comments, raw, strict=True)]
+    return [_new_record(comment, str(text, "utf-8")) for comment, text in zip(checked.comments, raw, strict=True)]
 
 
 def _new_record(comment: wire.Comment, text: str) -> NewRecord:
-    timestamp = parse_timestamp(comment.timestamp)
+    timestamp = read_instant(comment.timestamp, "timestamp")
     check_properties(comment.user_properties)
     instants = [message.sent_at for message in comment.messages if message.sent_at is not None]
     for instant in instants:
-        parse_timestamp(instant)
-    if _as_answered(comment, instants):
+        read_instant(instant, "sent_at")
+    if "null" not in text and _as_answered(comment, instants):
         stored = text if comment.text_format else "{" + PLAIN + text.lstrip()[1:]
     else:
         stored = _completed(text)
@@ -61,14 +67,14 @@ def check_properties(properties: Mapping[str, str | int | float] | None) -> None
 
 
 def _as_answered(comment: wire.Comment, instants: Sequence[str]) -> bool:
-    """True when the comment's own text may stand in an answer: zones everywhere, no nulls, no server keys."""
-    if any(getattr(comment, key) is not None for key in SERVER_KEYS):
+    """True when the comment's own text may stand in an answer: RFC 3339 dates everywhere, no server keys."""
+    if server_values(comment) != NOT_SENT or not _zoned(comment.timestamp):
         return False
-    return _zoned(comment.timestamp) and all(_zoned(instant) for instant in instants)
+    return not instants or all(map(_zoned, instants))
 
 
 def _zoned(instant: str) -> bool:
-    return "T" in instant and (instant[-1] == "Z" or instant[-6] in "+-")
+    return "T" in instant and instant[16:17] == ":" and (instant[-1] == "Z" or instant[-6] in "+-")
 
 
 def _completed(text: str) -> str:
@@ -89,17 +95,27 @@ def _with_zone(instant: str) -> str:
 
 def comment_json(record: Record, text_keys: TextKeys) -> str:
     """A record as the JSON text of a comment, what only the server knows spliced behind what was sent."""
-    key = key_of(record)
-    body = content.as_comment(record.kind, record.body, key, record.timestamp, text_keys.get(record.source_id, ()))
+    key, source_id = key_of(record), record.source_id
+    body = content.as_comment(record.kind, record.body, key, record.timestamp, text_keys.get(source_id, ()))
     return (
         f"{body.rstrip()[:-1]},"
-        f'"uid":{json.dumps(uid_of(record.source_id, key))},'
-        f'"source_id":"{record.source_id:016x}",'
+        f'"uid":{quoted(uid_of(source_id, key))},'
+        f'"source_id":"{to_hex(source_id)}",'
         f'"created_at":"{format_timestamp(record.created_at)}",'
         f'"last_modified":"{format_timestamp(record.modified_at)}",'
         f'"context":"{record.version}",'
         f'"has_annotations":{"true" if record.annotated else "false"}}}'
     )
+
+
+def without_markup(text: str) -> str:
+    """A comment's JSON text without the markup of its texts."""
+    if '_markup"' not in text and "\\u" not in text:
+        return text
+    comment = json.loads(text)
+    parts = [part for message in comment["messages"] for name in TEXT_PARTS if (part := message.get(name))]
+    removed = [part.pop(name, None) for part in parts for name in MARKUP_KEYS if name in part]
+    return json.dumps(comment, ensure_ascii=False, separators=(",", ":")) if removed else text
 
 
 def comment_raw(record: Record, text_keys: TextKeys) -> Raw:
@@ -172,8 +188,10 @@ def source_json(source: Source) -> dict[str, object]:
         "updated_at": format_timestamp(source.updated_at),
         "last_modified": format_timestamp(source.updated_at),
     }
-    optional = ("bucket_id", "email_transform_tag")
-    return found | {key: settings[key] for key in optional if settings.get(key) is not None}
+    bucket_id, tag = settings.get("bucket_id"), settings.get("email_transform_tag")
+    if isinstance(bucket_id, int):
+        found["bucket_id"] = to_hex(bucket_id)
+    return found | ({"email_transform_tag": tag} if tag is not None else {})
 
 
 def label_json(label: Label) -> dict[str, object]:

@@ -8,8 +8,11 @@ Title = Annotated[str, Meta(max_length=128)]
 Description = Annotated[str, Meta(max_length=16384)]
 BodyText = Annotated[str, Meta(max_length=65536)]
 Address = Annotated[str, Meta(min_length=1, max_length=512)]
-CommentId = Annotated[str, Meta(pattern=r"^[\w\x21-\x2e\x3a-\x40\x5b-\x60\x7b-\x7e]{1,1024}$")]
+CommentId = Annotated[str, Meta(pattern=r"^[\w\x21-\x2e\x3a-\x40\x5b-\x60\x7b-\x7e]{1,1024}\Z")]
+Language = Annotated[str, Meta(min_length=1, max_length=8)]
 ShortText = Annotated[str, Meta(max_length=256)]
+HexId = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$")]
+DatasetFlag = Literal["gpt4", "external_moon_llm", "qos", "zero_shot_labels", "ixp"]
 
 
 class Closed(Struct, forbid_unknown_fields=True, kw_only=True, gc=False):
@@ -36,7 +39,7 @@ class Message(Closed):
     cc: list[Address] | None = None
     bcc: list[Address] | None = None
     sent_at: str | None = None
-    language: Annotated[str, Meta(max_length=8)] | None = None
+    language: Language | None = None
 
 
 class Attachment(Closed):
@@ -128,16 +131,30 @@ class NewToken(Closed):
     label: Annotated[str, Meta(max_length=128)] = ""
 
 
+class BucketFields(Closed):
+    """What may be said of a bucket."""
+
+    title: Title | None = None
+    bucket_type: str | None = None
+    transform_tag: str | None = None
+
+
+class BucketBody(Closed):
+    """Body of PUT bucket."""
+
+    bucket: BucketFields = field(default_factory=BucketFields)
+
+
 class SourceFields(Closed):
     """What may be said of a source."""
 
     title: Title | None = None
     description: Description | None = None
-    language: Annotated[str, Meta(max_length=8)] | None = None
+    language: Language | None = None
     should_translate: bool | None = None
     bucket_id: str | None = None
     sensitive_properties: list[str] | None = None
-    kind: str | None = field(default=None, name="_kind")
+    kind: ShortText | None = field(default=None, name="_kind")
     email_transform_tag: str | None = None
 
 
@@ -180,6 +197,31 @@ class LabelGroup(Closed):
     label_defs: list[LabelDef] = []
 
 
+class EntityDef(Closed):
+    """A kind of entity."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=256)]
+    title: Title = ""
+    id: HexId | None = None
+    trainable: bool = False
+    color: Annotated[int, Meta(ge=0, lt=2**32)] = 0
+    inherits_from: list[str] = []
+    flags: list[str] = field(default=[], name="_entity_def_flags")
+    rules: Any = None
+    instructions: str | None = None
+
+
+class GeneralField(Closed):
+    """A field that a comment may hold, whatever its labels."""
+
+    api_name: Annotated[str, Meta(min_length=1, max_length=256)]
+    title: Title = ""
+    field_id: HexId | None = None
+    field_type_id: str | None = None
+    field_type_name: str | None = None
+    instructions: str | None = None
+
+
 class DatasetFields(Closed):
     """What may be said of a dataset."""
 
@@ -188,12 +230,12 @@ class DatasetFields(Closed):
     source_ids: list[str] | None = None
     model_family: str | None = None
     has_sentiment: bool | None = None
-    entity_defs: list[dict[str, Any]] | None = None
-    general_fields: list[dict[str, Any]] | None = None
+    entity_defs: list[EntityDef] | None = None
+    general_fields: list[GeneralField] | None = None
     label_defs: list[LabelDef] | None = None
     label_groups: list[LabelGroup] | None = None
     copy_annotations_from: str | None = None
-    dataset_flags: list[str] | None = field(default=None, name="_dataset_flags")
+    dataset_flags: list[DatasetFlag] | None = field(default=None, name="_dataset_flags")
     model_config: dict[str, Any] | None = field(default=None, name="_model_config")
 
 
@@ -277,6 +319,41 @@ class ExceptionsBody(Closed):
     exceptions: list[TaggedException]
 
 
+class QueryOrder(Closed):
+    """The order of a query."""
+
+    kind: Literal["recent", "sample", "by_label"]
+    seed: Annotated[int, Meta(ge=0)] | None = None
+    label: str | list[str] | None = None
+
+
+class QueryBody(Closed):
+    """Body of query. The filters are checked by the domain."""
+
+    filter: dict[str, Any] | None = None
+    limit: int = 64
+    order: QueryOrder | None = None
+    attribute_filters: list[Any] | None = None
+    continuation: str | None = None
+
+
+class StatisticsBody(Closed):
+    """Body of a dataset's statistics."""
+
+    comment_filter: dict[str, Any] | None = None
+    attribute_filters: list[Any] | None = None
+    label_counts: bool = False
+    label_timeseries: bool = False
+    label_property_timeseries: bool = False
+    time_resolution: Literal["day", "week", "month"] | None = None
+
+
+class SourceStatisticsBody(Closed):
+    """Body of a source's statistics."""
+
+    comment_filter: dict[str, Any] | None = None
+
+
 class ExportBody(Closed):
     """Body of export."""
 
@@ -287,6 +364,7 @@ class ExportBody(Closed):
     to: str | None = None
     continuation: str | None = None
     limit: int = 64
+    comment_filter: dict[str, Any] | None = None
 
 
 class AssignedLabel(Closed):
@@ -305,11 +383,46 @@ class Labelling(Closed):
     dismissed: list[AssignedLabel] | None = None
 
 
-class EntityChange(Closed):
-    """Entities assigned and dismissed."""
+class EntitySpan(Closed):
+    """Where an entity stands in a text, in bytes of UTF-16 or in characters; bytes count where both are given."""
 
-    assigned: list[dict[str, Any]] | None = None
-    dismissed: list[dict[str, Any]] | None = None
+    content_part: str
+    message_index: int
+    utf16_byte_start: int | None = None
+    utf16_byte_end: int | None = None
+    char_start: int | None = None
+    char_end: int | None = None
+
+
+class Entity(Closed):
+    """An entity that somebody marked or dismissed."""
+
+    name: str
+    formatted_value: str
+    spans: list[EntitySpan] = []
+    field_id: str | None = None
+
+
+class EntityChange(Closed):
+    """Entities assigned and dismissed; an absent list keeps what is there."""
+
+    assigned: list[Entity] | None = None
+    dismissed: list[Entity] | None = None
+
+
+class MoonLabel(Closed):
+    """A label with what was captured for it."""
+
+    label: AssignedLabel
+    captures: list[Any] = []
+
+
+class MoonForm(Closed):
+    """What was captured for the labels of a group; its labels count as assigned or dismissed."""
+
+    group: str = "default"
+    assigned: list[MoonLabel] | None = None
+    dismissed: list[MoonLabel] | None = None
 
 
 class LabellingBody(Closed):
@@ -317,7 +430,7 @@ class LabellingBody(Closed):
 
     labelling: list[Labelling] | Labelling | None = None
     entities: EntityChange | None = None
-    moon_forms: list[dict[str, Any]] | None = None
+    moon_forms: list[MoonForm] | None = None
 
 
 class TagVersion(Closed):
@@ -382,3 +495,46 @@ class PredictCommentsBody(PredictOptions, kw_only=True):
     """Body of predict-comments."""
 
     uids: list[str]
+
+
+class FlatComment(Closed):
+    """A comment of one text, as the oldest uploader sends it."""
+
+    id: CommentId
+    timestamp: str
+    original_text: BodyText
+    user_properties: dict[str, str | int | float]
+
+
+class FlatComments(Closed):
+    """Body of sync by dataset."""
+
+    comments: list[FlatComment]
+
+
+class RecentBody(Closed):
+    """Body of recent."""
+
+    limit: int = 64
+    filter: dict[str, Any] = {}
+
+
+class Span(Closed):
+    """A span of time, both bounds inclusive."""
+
+    minimum: str | None = None
+    maximum: str | None = None
+
+
+class AuditFilter(Closed):
+    """Which audit events are wanted."""
+
+    timestamp: Span | None = None
+
+
+class AuditBody(Closed):
+    """Body of the audit query."""
+
+    filter: AuditFilter | None = None
+    limit: int | None = None
+    continuation: str | None = None

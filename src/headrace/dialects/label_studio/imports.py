@@ -1,7 +1,7 @@
 """Imports in the asynchronous form: an upload is stored with its job and answered by the import's id."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 from starlette.responses import Response
@@ -20,6 +20,7 @@ from headrace.dialects.label_studio.translate import import_json, import_receipt
 from headrace.dialects.label_studio.uploads import Piece, Received, batches, digest, received
 
 AT_ONCE_BYTES = 1_000_000
+AT_ONCE_SECONDS = 5.0
 ECHOED_CHARACTERS = 2_000
 
 
@@ -30,9 +31,9 @@ async def start_import(call: Call) -> Response:
     await call.read(lambda tx: tasks.load_project(tx, call.who, number, Permission.EDIT_MESSAGES))
     options = _options(call)
     async with received(call) as upload:
-        import_id, size = await _keep(call, number, upload, options)
+        import_id, small = await _keep(call, number, upload, options)
     known = await call.read(lambda tx: imports.get(tx, call.who, number, import_id))
-    if size <= AT_ONCE_BYTES and known.state is not ImportState.COMPLETED:
+    if small and known.state is not ImportState.COMPLETED:
         await call.services.jobs.run_now(known.job_id)
         known = await call.read(lambda tx: imports.get(tx, call.who, number, import_id))
     return json_answer({"import": import_id, **_receipt(known)}, 201)
@@ -60,27 +61,30 @@ def _receipt(known: Import) -> dict[str, object]:
     return import_receipt(known) if known.state is ImportState.COMPLETED else {}
 
 
-async def _keep(call: Call, number: int, upload: Received, options: dict[str, object]) -> tuple[int, int]:
-    """Store an upload and start its import with the last of it; answers the import's id and the size in bytes.
+async def _keep(call: Call, number: int, upload: Received, options: dict[str, object]) -> tuple[int, bool]:
+    """Store an upload and start its import with the last of it; answers the import's id and whether it is small.
 
     What was stored on the way is discarded when no import takes it: the request failed, or was a repetition.
     """
     told = call.request.url.query.encode() + b"\0" + await asyncio.to_thread(digest, upload.parts)
-    pending, size = batches(upload.parts), 0
+    pending = batches(upload.parts)
     upload_ids: list[int] = []
     batch = await asyncio.to_thread(_next, pending)
     try:
         while following := await asyncio.to_thread(_next, pending):
-            size += sum(len(piece.data) for piece in batch)
             upload_ids = await call.write(partial(_store, upload, upload_ids, batch))
             batch = following
-        size += sum(len(piece.data) for piece in batch)
-        start = partial(_start, call, number, upload, options, partial(_store, upload, upload_ids, batch))
+        small = not upload_ids and sum(len(piece.data) for piece in batch) <= AT_ONCE_BYTES
+        delay = AT_ONCE_SECONDS if small else 0.0
+        store = partial(_store, upload, upload_ids, batch)
+        start = partial(
+            _start, call, number, {**options, "kind": upload.kind, "url": _echoed(upload.url)}, store, delay
+        )
         response = await call.write_once(told, start)
     finally:
         if upload_ids:
             await call.write(partial(_discard, upload_ids))
-    return decode(bytes(response.body), wire.Started).number, size
+    return decode(bytes(response.body), wire.Started).number, small
 
 
 def _next(pending: Iterator[list[Piece]]) -> list[Piece]:
@@ -97,20 +101,23 @@ def _store(upload: Received, known: Sequence[int], batch: Sequence[Piece], tx: T
     return upload_ids
 
 
+def _echoed(url: str | None) -> str | None:
+    """The form field `url` as the status tells it; null when it is long, for that is a payload and no address."""
+    return url if url and len(url) <= ECHOED_CHARACTERS else None
+
+
 def _start(
     call: Call,
     number: int,
-    upload: Received,
-    options: dict[str, object],
+    options: Mapping[str, object],
     store: Callable[[Tx], Sequence[int]],
+    delay: float,
     tx: Tx,
 ) -> Reply:
     dataset = tasks.load_project(tx, call.who, number, Permission.EDIT_MESSAGES)
     upload_ids = store(tx)
-    url = upload.url if upload.url and len(upload.url) <= ECHOED_CHARACTERS else None
-    files = upload_ids if upload.kind == "files" else []
-    found = {**options, "kind": upload.kind, "url": url, "file_upload_ids": files}
-    made = imports.start(tx, call.who, dataset, options=found, upload_ids=upload_ids)
+    kept = {**options, "file_upload_ids": upload_ids if options["kind"] == "files" else []}
+    made = imports.start(tx, call.who, dataset, options=kept, upload_ids=upload_ids, delay=delay)
     return json_reply({"import": made.id}, 201)
 
 

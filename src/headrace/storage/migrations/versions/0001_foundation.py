@@ -46,6 +46,12 @@ def _tables() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index(
+        "ix_annotations_counts",
+        "annotations",
+        ["dataset_id", "record_id", "author_id", "cancelled", "ground_truth", "blank"],
+        unique=False,
+    )
+    op.create_index(
         "ix_annotations_current",
         "annotations",
         ["dataset_id", "record_id"],
@@ -54,17 +60,38 @@ def _tables() -> None:
         postgresql_where=sa.text("current"),
     )
     op.create_index("ix_annotations_record", "annotations", ["record_id", "dataset_id"], unique=False)
-    op.create_index(
-        "ix_annotations_counts",
-        "annotations",
-        ["dataset_id", "record_id", "author_id", "cancelled", "ground_truth", "blank"],
-        unique=False,
-    )
     op.create_table(
         "artefacts",
         sa.Column("digest", sa.Text(), nullable=False),
         sa.Column("data", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("digest", name=op.f("pk_artefacts")),
+    )
+    op.create_table(
+        "attachments",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("record_id", sa.BigInteger(), nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("data", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_attachments")),
+        sa.UniqueConstraint("record_id", "number", name=op.f("uq_attachments_record_id_number")),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
+        "buckets",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("project_id", sa.BigInteger(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("title", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("transform_tag", sa.Text(), nullable=True),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_buckets")),
+        sa.UniqueConstraint("project_id", "name", name=op.f("uq_buckets_project_id_name")),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "dataset_sources",
@@ -256,7 +283,6 @@ def _tables() -> None:
         sqlite_where=sa.text("model_id IS NOT NULL"),
         postgresql_where=sa.text("model_id IS NOT NULL"),
     )
-    op.create_index("ix_predictions_record", "predictions", ["record_id"], unique=False)
     op.create_index(
         "ix_predictions_pushed",
         "predictions",
@@ -265,6 +291,7 @@ def _tables() -> None:
         sqlite_where=sa.text("model_id IS NULL"),
         postgresql_where=sa.text("model_id IS NULL"),
     )
+    op.create_index("ix_predictions_record", "predictions", ["record_id"], unique=False)
     op.create_table(
         "projects",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),

@@ -1,0 +1,226 @@
+"""Which tasks of a dataset an export takes, and reading them page by page, each page in a short transaction."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from headrace.core import answers, content, task_export, tasks
+from headrace.core.annotations import Annotation
+from headrace.core.datasets import Dataset
+from headrace.core.errors import NotFound
+from headrace.core.label_config import LabelConfig
+from headrace.core.label_config import parse as parse_config
+from headrace.core.models import Pushed
+from headrace.core.positions import Position, from_token, to_token
+from headrace.core.records import Record
+from headrace.core.rights import Permission, Principal
+from headrace.core.sources import Source
+from headrace.core.task_export import Detail, Layout, TaskRow
+
+if TYPE_CHECKING:
+    from headrace.core.store import Store, Tx
+
+NEEDS = (Permission.EXPORT_DATASETS, Permission.VIEW_SOURCES)
+FIRST_PAGE = 50
+MAX_PAGE = 500
+PAGE_CHARACTERS = 2_000_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Selection:
+    """What is decided while tasks are looked for.
+
+    `annotated` tasks have an annotation, skipped or not, `answered` ones an annotation that was not skipped. `since`
+    leaves those that were added or changed, or whose annotations were, behind a position of the log. A record above
+    `last_id` came too late.
+    """
+
+    annotated: bool = False
+    answered: bool = False
+    ids: tuple[int, ...] | None = None
+    since: Position | None = None
+    last_id: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Choice:
+    """What is decided on each task: with True only those that have it, with False only those that have it not.
+
+    `kinds` are the annotations to be shown (usual, ground_truth, skipped), None meaning all of them; with
+    `only_with_annotations` a task that is left with none is left out.
+    """
+
+    skipped: bool | None = None
+    finished: bool | None = None
+    annotated: bool | None = None
+    only_with_annotations: bool = False
+    kinds: frozenset[str] | None = None
+
+
+class TaskKey(NamedTuple):
+    """A task's id, and its place in the order in which a selection is read."""
+
+    place: int
+    id: int
+
+
+class Tasks(Protocol):
+    """Storage's side of a selection."""
+
+    def last_id(self) -> int:
+        """The greatest id that any record has."""
+
+    def keys(self, dataset_id: int, source_id: int, selection: Selection, after: int, limit: int) -> list[TaskKey]:
+        """Selected tasks behind a place, in order, at most `limit`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """An export that has been allowed: what it takes and how it is written. `position` is the log's head at its start."""
+
+    dataset: Dataset
+    source: Source
+    config: LabelConfig
+    selection: Selection
+    choice: Choice
+    detail: Detail
+    position: Position
+
+
+def begin(
+    tx: "Tx",
+    who: Principal,
+    dataset_id: int,
+    selection: Selection,
+    *,
+    since: str | None = None,
+    choice: Choice | None = None,
+) -> Wanted:
+    """Allow an export of the tasks there are now; `since` is the token of an earlier one. NotFound, Forbidden, Invalid.
+    """
+    dataset = tasks.load_project(tx, who, dataset_id, *NEEDS)
+    return prepared(tx, dataset, replace(selection, since=_since(tx, dataset, since)), choice or Choice(), Detail())
+
+
+def prepared(tx: "Tx", dataset: Dataset, selection: Selection, choice: Choice, detail: Detail) -> Wanted:
+    """An export of a dataset that the caller has loaded; its position is taken before anything is read."""
+    position = tx.records.head()
+    source = tx.sources.get(dataset.own_source_id, None) if dataset.own_source_id is not None else None
+    if source is None:
+        raise NotFound("the dataset has no tasks of its own", fields={"dataset": dataset.id})
+    return Wanted(
+        dataset=dataset,
+        source=source,
+        config=parse_config(dataset.label_config or tasks.EMPTY_CONFIG),
+        selection=replace(selection, last_id=tx.tasks.last_id()),
+        choice=choice,
+        detail=detail,
+        position=position,
+    )
+
+
+def _since(tx: "Tx", dataset: Dataset, token: str | None) -> Position | None:
+    return None if token is None else from_token(token, epoch=tx.epoch, owner=dataset.id, field="since")
+
+
+def since_token(tx: "Tx", wanted: Wanted) -> str:
+    """The token with which the next export goes on where this one began."""
+    return to_token(wanted.position, epoch=tx.epoch, owner=wanted.dataset.id)
+
+
+def texts(store: "Store", wanted: Wanted, layout: Layout) -> Iterator[str]:
+    """The pieces of a file, each made when it is asked for; a table's tasks are read twice, first for its columns.
+
+    Nothing is held open between two pieces. Raises NotFound when the dataset is deleted on the way.
+    """
+    if layout.format.is_table:
+        columns: set[str] = {*task_export.ANNOTATION_COLUMNS, "id"}
+        for page in json_pages(store, wanted):
+            columns |= task_export.columns_of(json.loads(f"[{','.join(page)}]"))
+        layout = replace(layout, columns=tuple(sorted(columns)))
+    yield task_export.head(layout)
+    between = ""
+    for page in json_pages(store, wanted):
+        text = ",".join(page)
+        if layout.format is not task_export.ExportFormat.JSON:
+            text = task_export.text_of(layout, json.loads(f"[{text}]"))
+        if text:
+            yield between + text
+            between = task_export.separator(layout)
+    yield task_export.tail(layout)
+
+
+def json_pages(store: "Store", wanted: Wanted) -> Iterator[list[str]]:
+    """The tasks of an export as JSON text, page by page; a page grows and shrinks with the size of its tasks."""
+    after, limit = 0, FIRST_PAGE
+    while True:
+        keys, rows = store.read(lambda tx, after=after, limit=limit: _page(tx, wanted, after, limit))  # type: ignore[misc]
+        if not keys:
+            return
+        after = keys[-1].place
+        page = [task_export.task_json(wanted.config, wanted.dataset.id, row, wanted.detail) for row in rows]
+        limit = _next_limit(len(keys), sum(map(len, page)))
+        if page:
+            yield page
+
+
+def _next_limit(count: int, size: int) -> int:
+    return max(1, min(MAX_PAGE, count * 4, PAGE_CHARACTERS * count // max(size, 1)))
+
+
+def _page(tx: "Tx", wanted: Wanted, after: int, limit: int) -> tuple[list[TaskKey], list[TaskRow]]:
+    if tx.datasets.get(wanted.dataset.id, None) is None:
+        raise NotFound("the project was deleted during its export", fields={"project": wanted.dataset.id})
+    keys = tx.tasks.keys(wanted.dataset.id, wanted.source.id, wanted.selection, after, limit)
+    ids = [key.id for key in keys]
+    said = _by_record(tx.annotations.of_records(wanted.dataset.id, ids))
+    pushed: dict[int, list[Pushed]] = {}
+    for prediction in tx.predictions.pushed(wanted.dataset.id, ids):
+        pushed.setdefault(prediction.record_id, []).append(prediction)
+    records = tx.records.by_ids(ids, [wanted.source.id])
+    rows = (_row(wanted, record, said.get(record.id, ()), pushed.get(record.id, ())) for record in records)
+    return keys, [row for row in rows if _is_chosen(wanted, row)]
+
+
+def _by_record(found: Sequence[Annotation]) -> Mapping[int, Sequence[Annotation]]:
+    said: dict[int, list[Annotation]] = {}
+    for annotation in found:
+        if not annotation.judgement.blank:
+            said.setdefault(annotation.record_id, []).append(annotation)
+    return said
+
+
+def _row(wanted: Wanted, record: Record, found: Sequence[Annotation], pushed: Sequence[Pushed]) -> TaskRow:
+    kinds = wanted.choice.kinds
+    return TaskRow(
+        record=record,
+        data=content.as_task(record.kind, record.body, wanted.source.text_keys),
+        annotations=found,
+        shown=found if kinds is None else [item for item in found if not kinds.isdisjoint(_kinds(item))],
+        predictions=pushed,
+    )
+
+
+def _kinds(annotation: Annotation) -> list[str]:
+    judgement = annotation.judgement
+    found = [name for name in ("ground_truth",) if judgement.ground_truth]
+    found += ["skipped"] if judgement.cancelled else []
+    return found or ["usual"]
+
+
+def _is_chosen(wanted: Wanted, row: TaskRow) -> bool:
+    choice = wanted.choice
+    has_skipped = any(item.judgement.cancelled for item in row.annotations)
+    return (
+        choice.skipped in (None, has_skipped)
+        and choice.annotated in (None, bool(row.annotations))
+        and (choice.finished is None or choice.finished == (tasks.completed_at(wanted.dataset, row.annotations) is not None))
+        and not (choice.only_with_annotations and not row.shown)
+    )
+
+
+def authors_of(tx: "Tx", dataset_id: int) -> Mapping[int, "answers.User"]:
+    """The users who annotated tasks of a dataset, by id."""
+    found = ((author_id, tx.users.get(author_id)) for author_id in tx.annotations.authors(dataset_id))
+    return {author_id: user for author_id, user in found if user is not None}
