@@ -12,7 +12,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
 ARGS ?=
 
-.PHONY: help run test lint format bench docs lock clean
+.PHONY: help run test acceptance lint format bench docs lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ run: .venv/.for-run ## install what the server needs, serve demo data on http://
 
 test: .venv/.for-development ## run the test suite (ARGS='-k streams -x' reaches pytest)
 	@$(BIN)/python -m pytest -n 2 $(ARGS)
+
+acceptance: .venv/.for-development .venv-sdk/.ready ## drive a real server with the real label-studio-sdk
+	@HEADRACE_SDK_PYTHON=$(CURDIR)/.venv-sdk/bin/python $(BIN)/python -m pytest -m acceptance $(ARGS)
 
 lint: .venv/.for-development ## check style, format, types and import directions
 	@$(BIN)/ruff check .
@@ -69,3 +72,10 @@ BUILD_REQUIREMENTS = $(BIN)/python -c 'import tomllib; \
 	print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], "editables", sep="\n")'
 COMPILE = $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-annotate $(ARGS)
+
+.venv-sdk/.ready: requirements-acceptance.lock
+	@[ -n "$(PYTHON)" ] || { echo "headrace needs Python 3.11 or newer; none was found on the PATH" >&2; exit 1; }
+	@echo "installing label-studio-sdk into .venv-sdk" >&2
+	@$(PYTHON) -m venv .venv-sdk
+	@.venv-sdk/bin/python -m pip --disable-pip-version-check --quiet --no-input install --require-hashes -r requirements-acceptance.lock
+	@touch $@

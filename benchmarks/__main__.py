@@ -1,6 +1,6 @@
 """Run the benchmarks named, or all: each prints one JSON object with its figures, their floor and their target.
 
-    python -m benchmarks [sync] [fetch] [tiny] [import] [scale] [learning]
+    python -m benchmarks [sync] [fetch] [tiny] [import] [export] [scale] [learning]
 
 Times are processor time of the server, which other work on the machine disturbs least; where a target is a ratio,
 both sides are measured in turns in the same run.
@@ -10,7 +10,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from benchmarks import fetch, imports, learning, scale, sync, tiny
+from benchmarks import exports, fetch, imports, learning, scale, sync, tiny
 
 Report = Mapping[str, object]
 BENCHMARKS: Mapping[str, Callable[[], Report]] = {
@@ -18,6 +18,7 @@ BENCHMARKS: Mapping[str, Callable[[], Report]] = {
     "fetch": fetch.run,
     "tiny": tiny.run,
     "import": imports.run,
+    "export": exports.run,
     "scale": scale.run,
 }
 

@@ -2,8 +2,11 @@
 
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from shutil import copyfile
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from starlette.testclient import TestClient
@@ -12,7 +15,7 @@ from headrace.app import Application, create_app
 from headrace.core.store import Store
 from headrace.settings import Settings
 from headrace.storage import open_store
-from postgres import postgres_server, postgres_url
+from postgres import fresh_database, postgres_server, postgres_url
 
 __all__ = ["postgres_server", "postgres_url"]
 
@@ -25,10 +28,37 @@ def client_of(application: Application, token: str | None = ADMIN_TOKEN) -> Test
     return TestClient(application.asgi, headers=headers, raise_server_exceptions=False)
 
 
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file to copy, because migrating is what costs most in a new server."""
+    path = tmp_path_factory.mktemp("template") / "empty.sqlite3"
+    open_store(f"sqlite:///{path}").close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres_server: str) -> Iterator[str]:
+    """The name of a migrated PostgreSQL database to copy."""
+    with fresh_database(postgres_server) as url:
+        open_store(url).close()
+        yield urlsplit(url).path[1:]
+
+
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A migrated PostgreSQL database of the test's own."""
+    template = request.getfixturevalue("migrated_postgres")
+    with fresh_database(request.getfixturevalue("postgres_server"), template=template) as url:
+        yield url
+
+
+@pytest.fixture
+def settings(tmp_path: Path, migrated_sqlite: Path) -> Settings:
     """Settings of a server of its own on SQLite."""
-    return Settings(data=tmp_path / "data", admin_token=ADMIN_TOKEN)
+    settings = Settings(data=tmp_path / "data", admin_token=ADMIN_TOKEN)
+    settings.data.mkdir()
+    copyfile(migrated_sqlite, settings.data / "headrace.sqlite3")
+    return settings
 
 
 @pytest.fixture
@@ -42,17 +72,20 @@ def application(settings: Settings) -> Iterator[Application]:
 @pytest.fixture(params=["sqlite", "postgres"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     """An empty store without a server around it, once on SQLite and once on PostgreSQL."""
-    postgres = request.param == "postgres"
-    store = open_store(request.getfixturevalue("postgres_url") if postgres else f"sqlite:///{tmp_path / 'store.db'}")
+    if request.param == "postgres":
+        url = request.getfixturevalue("database_url")
+    else:
+        url = f"sqlite:///{copyfile(request.getfixturevalue('migrated_sqlite'), tmp_path / 'store.db')}"
+    store = open_store(url)
     yield store
     store.close()
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def either(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Application]:
+def either(request: pytest.FixtureRequest, settings: Settings) -> Iterator[Application]:
     """A running server, once on SQLite and once on PostgreSQL."""
-    url = request.getfixturevalue("postgres_url") if request.param == "postgres" else ""
-    application = create_app(Settings(data=tmp_path / "data", admin_token=ADMIN_TOKEN, database_url=url))
+    url = request.getfixturevalue("database_url") if request.param == "postgres" else ""
+    application = create_app(replace(settings, database_url=url))
     yield application
     application.close()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from headrace.app import DIALECTS, JOB_KINDS, by_precedence
-from headrace.cli import main
+from headrace.cli.main import main
 from headrace.core.rights import ROLES, Permission
 from headrace.settings import PREFIX, Settings
 

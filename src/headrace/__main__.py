@@ -1,5 +1,15 @@
-"""`python -m headrace` is the `headrace` command."""
+"""The `headrace` command, also as `python -m headrace`.
 
-from headrace.cli import main
+Nothing is imported before it runs: a spawned child imports this module again and needs none of the server.
+"""
 
-main()
+
+def main() -> None:
+    """Run the command line."""
+    from headrace.cli.main import main as command
+
+    command()
+
+
+if __name__ == "__main__":
+    main()

@@ -22,9 +22,12 @@ from headrace.core.store import Store, Tx
 from headrace.dialects import communications_mining, label_studio
 from headrace.dialects.kit import Dialect, Route, Services, allowed_methods, endpoint, json_answer, retry_headers
 from headrace.directory import served
-from headrace.jobs import imports, learning
+from headrace.jobs import exports, imports, learning
+from headrace.jobs.webhooks import Delivery
 from headrace.jobs.worker import Bell, ChildPool, JobContext, JobKind, Worker, scratch_directory
 from headrace.learning.process import Learner
+from headrace.memory import keep_freed_memory
+from headrace.outgoing import Outgoing
 from headrace.routing import ShortCut
 from headrace.settings import Settings
 from headrace.storage import open_store
@@ -34,12 +37,15 @@ log = logging.getLogger("headrace")
 
 DIALECTS: tuple[Dialect, ...] = (communications_mining.dialect, label_studio.dialect)
 
+DELIVERY = Delivery(render=label_studio.messages)
 JOB_KINDS = {
     "import": JobKind(run=imports.run, failed=imports.failed),
+    "export": JobKind(run=exports.run, failed=exports.failed),
     "train": JobKind(run=learning.train),
     "predict": JobKind(run=learning.predict),
+    "webhook": JobKind(run=DELIVERY.run, failed=DELIVERY.failed),
 }
-LANES = (("import",), ("import",), ("train",), ("predict",))
+LANES = (("import",), ("import",), ("export",), ("train",), ("predict",), ("webhook",), ("webhook",))
 
 ADMIN = "admin"
 ADMIN_EMAIL = "admin@example.org"
@@ -86,18 +92,27 @@ def create_app(settings: Settings) -> Application:
 
 
 def _assembled(settings: Settings, held: ExitStack) -> Application:
+    keep_freed_memory()
     bell = Bell()
     store = open_store(settings.store_url, wake=bell.ring)
     held.callback(store.close)
     new_token = store.write(lambda tx: _first_steps(tx, settings.admin_token))
     learner = Learner()
-    context = JobContext(store=store, scratch=scratch_directory(settings.data), pool=ChildPool(), learner=learner)
+    outgoing = Outgoing(allowed_hosts=settings.private_hosts)
+    context = JobContext(
+        store=store,
+        scratch=scratch_directory(settings.data),
+        pool=ChildPool(),
+        learner=learner,
+        outgoing=outgoing,
+    )
     worker = Worker(context, bell, JOB_KINDS, LANES)
     services = Services(
         store=store,
         predictor=learning.LearnedPredictor(store, learner),
         jobs=worker,
         pool=context.pool,
+        outgoing=outgoing,
         no_auth=settings.no_auth,
     )
     application = Application(held=held, asgi=plain_404, store=store, worker=worker, new_token=new_token)
@@ -159,6 +174,10 @@ def _framework(services: Services, application: Application) -> FastAPI:
     async def framework_error(request: Request, error: HTTPException) -> Response:
         return _render_framework(request, error)
 
+    @app.exception_handler(Exception)
+    async def crash(request: Request, _: Exception) -> Response:
+        return _render_fault(request)
+
     return app
 
 
@@ -196,6 +215,12 @@ def _render_framework(request: Request, error: HTTPException) -> Response:
     return dialect.render(request, errors.Invalid(str(error.detail)))
 
 
+def _render_fault(request: Request) -> Response:
+    """A crash, in the words of the dialect that owns the path; what went wrong is in the log only."""
+    fault = errors.Internal(f"internal error; the log has it under {request.state.request_id}")
+    return owner_of(str(request.scope["path"])).render(request, fault)
+
+
 class Edge:
     """The outermost layer: a request id, paths without a trailing slash, and the dialect's own 500 for a crash."""
 
@@ -226,6 +251,4 @@ class Edge:
         except Exception:
             log.exception("request %s %s %s crashed", request_id, scope["method"], scope["path"])
             if not started:
-                fault = errors.Internal(f"internal error; the log has it under {request_id}")
-                response = owner_of(scope["path"]).render(Request(scope), fault)
-                await response(scope, receive, tagged)
+                await _render_fault(Request(scope))(scope, receive, tagged)

@@ -336,5 +336,6 @@ def _unpacked(pieces: Iterable[bytes]) -> Iterator[bytes]:
         while left:
             yield unpack.decompress(left, PIECE_BYTES)
             left = unpack.unconsumed_tail
+    yield unpack.flush()
     if not unpack.eof:
         raise CouldNotFetch

@@ -25,12 +25,20 @@ class Settings:
     data: Path = _setting(Path("data"), "directory of the database and of temporary files")
     database_url: str = _setting("", "PostgreSQL URL; empty means SQLite in the data directory")
     admin_token: str = _setting("", "a token of at least 16 characters for the built-in admin")
+    allowed_hosts: str = _setting(
+        "", "comma separated names that webhooks and imports by URL may reach although their addresses are private"
+    )
     no_auth: bool = _setting(False, "accept requests without a token as the admin's; loopback only")
 
     @property
     def store_url(self) -> str:
         """The database's URL."""
         return self.database_url or f"sqlite:///{self.data / 'headrace.sqlite3'}"
+
+    @property
+    def private_hosts(self) -> frozenset[str]:
+        """The hosts that may be private."""
+        return frozenset(name.strip().lower() for name in self.allowed_hosts.split(",") if name.strip())
 
     def checked(self) -> "Settings":
         """These settings if they go together; raises Invalid."""

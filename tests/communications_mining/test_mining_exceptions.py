@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from mining import Mailbox, is_error, new_mailbox, serving
 from starlette.testclient import TestClient
 
 from conftest import client_of, ok
+from mining import Mailbox, is_error, new_mailbox, serving
 
 
 @pytest.fixture(scope="module")

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from building import eventually
-from mining import INSTANT, Mailbox, add_model, comment, is_error, keys_of, new_mailbox, serving
 from starlette.testclient import TestClient
 
+from building import eventually
 from conftest import client_of, ok
 from headrace.app import Application
+from mining import INSTANT, Mailbox, add_model, comment, is_error, keys_of, new_mailbox, serving
 
 FIXTURES = Path(__file__).parent / "fixtures"
 ACCOUNTING = json.loads((FIXTURES / "fetch_accounting.json").read_text())
@@ -222,7 +222,9 @@ def test_filter_decides_by_content(box: Mailbox) -> None:
     for key, (country, spend) in rows.items():
         properties = {"string:Country": country} | ({} if spend is None else {"number:Spend": spend})
         box.sync(comment(key, user_properties=properties))
-    box.sync(comment("old", user_properties={"string:Country": "uk", "number:Spend": 150}) | {"timestamp": "2023-12-31"})
+    box.sync(
+        comment("old", user_properties={"string:Country": "uk", "number:Spend": 150}) | {"timestamp": "2023-12-31"}
+    )
     assert keys_of(box.fetch(max_filtered=1024)) == ["from", "to"]
 
 

@@ -154,3 +154,35 @@ def test_unknown_versions_and_comments_are_not_found(trained: Trained) -> None:
     assert trained.api.post(path, json={"uids": ["nothing"]}).status_code == 400
     make_dataset(trained.api, full="default/untrained")
     assert trained.api.post("/api/v1/datasets/default/untrained/labellers/latest/predict", json=body).status_code == 404
+
+
+def mail(text: str) -> dict[str, Any]:
+    """A raw e-mail as a caller sends it."""
+    headers = "Subject: Question\nFrom: a@example.org\nDate: Thu, 09 Jan 2020 16:34:45 +0000"
+    return {"raw_email": {"headers": {"raw": headers}, "body": {"plain": text}}, "user_properties": {}}
+
+
+def test_raw_emails_are_predicted_as_their_comments(trained: Trained) -> None:
+    """A mail gets the answer of the comment it would become, which comes along when it is asked for."""
+    path = f"{trained.labellers}/latest/predict-raw-emails"
+    body = {"documents": [mail("card lost"), mail("payment")], "transform_tag": "generic.0.CONVKER5", "threshold": 0}
+    answer = ok(trained.api.post(path, json=body | {"include_comments": True}))
+    assert [item["messages"][0]["body"]["text"] for item in answer["comments"]] == ["card lost", "payment"]
+    documents = [{"messages": item["messages"]} for item in answer["comments"]]
+    same = ok(trained.api.post(f"{trained.labellers}/latest/predict", json={"documents": documents, "threshold": 0}))
+    assert (answer["predictions"], answer["model"]) == (same["predictions"], same["model"])
+    assert answer["entities"] == [[], []]
+    assert "comments" not in ok(trained.api.post(path, json=body))
+
+
+def test_bad_raw_emails_are_refused(trained: Trained) -> None:
+    """An unknown transform tag is 422, a mail without a body or too many of them 400, and nothing is stored."""
+    path = f"{trained.labellers}/latest/predict-raw-emails"
+    tagged = {"documents": [mail("x")], "transform_tag": "not-a-valid-transform-tag.0.ABCDEFGH"}
+    assert trained.api.post(path, json=tagged).status_code == 422
+    empty = mail("x") | {"raw_email": {"headers": {"raw": ""}, "body": {}}}
+    assert trained.api.post(path, json={"documents": [empty]}).status_code == 400
+    assert trained.api.post(path, json={"documents": [mail("x")] * 4097}).status_code == 400
+    assert trained.api.post(path.replace("latest", "99"), json={"documents": [mail("x")]}).status_code == 404
+    found = ok(trained.api.post("/api/v1/sources/default/mail/statistics", json={"comment_filter": {}}))
+    assert found["statistics"]["num_comments"] == len(trained.uids)

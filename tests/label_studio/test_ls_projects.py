@@ -1,5 +1,6 @@
 """Projects: the body, its counters, the rules of titles and label configs, pages, rights."""
 
+import re
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ from label_studio_api import CONFIG, choice, errors_of, imported, make_project
 from starlette.testclient import TestClient
 
 from conftest import ok
+from headrace.dialects.label_studio.unbuilt import UNBUILT
 
 COUNTERS = (
     "task_number",
@@ -108,6 +110,14 @@ def test_faults_are_told_under_their_field(api: TestClient, fields: Any, errors:
     assert errors_of(api.post("/api/projects/", json=fields)) == errors
     assert errors_of(api.patch(f"/api/projects/{project}/", json=fields)) == errors
     assert ok(api.get("/api/projects/"))["count"] == 1
+
+
+def test_choices_that_cannot_be_labels_are_refused(api: TestClient) -> None:
+    """A choice longer than a label's part is told under label_config, at creation and change."""
+    config = CONFIG.replace("Positive", "x" * 65)
+    project = make_project(api)
+    assert list(errors_of(api.post("/api/projects/", json={"label_config": config}))) == ["label_config"]
+    assert list(errors_of(api.patch(f"/api/projects/{project}/", json={"label_config": config}))) == ["label_config"]
 
 
 def test_validate_answers_204_or_the_bare_fault(api: TestClient) -> None:
@@ -228,15 +238,13 @@ def test_without_a_token_the_scheme_is_named(application: Any) -> None:
     assert answer.json()["detail"] == "Authentication credentials were not provided."
 
 
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [("GET", "/api/projects/counts/"), ("GET", "/api/projects/1/export"), ("POST", "/api/annotations/bulk/")],
-)
-def test_what_is_not_built_is_501(api: TestClient, method: str, path: str) -> None:
-    """The server says honestly which endpoint it lacks, in the dialect's shape."""
-    answer = api.request(method, path, json={})
-    errors_of(answer, 501)
-    assert path.rstrip("/").replace("/1/", "/{project}/") in answer.json()["detail"]
+def test_what_is_not_built_is_501(api: TestClient) -> None:
+    """The server says honestly which endpoints it lacks, each by name and in the dialect's shape."""
+    for path, methods in UNBUILT:
+        for method in methods:
+            answer = api.request(method, re.sub(r"\{\w+\}", "1", path), json={})
+            errors_of(answer, 501)
+            assert answer.json()["detail"] == f"headrace does not have {method} {path} yet"
 
 
 def test_methods_that_do_not_exist_are_405(api: TestClient) -> None:

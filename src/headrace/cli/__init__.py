@@ -1,5 +1,1 @@
-"""The `headrace` command."""
-
-from headrace.cli.main import main
-
-__all__ = ["main"]
+"""The `headrace` command. `main` is imported only when it runs, because spawned children import this package."""

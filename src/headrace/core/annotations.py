@@ -49,6 +49,11 @@ class Judgement:
         """True for a labelling that has been cleared: it says nothing, and the record counts as unreviewed."""
         return not (self.labels or self.dismissed or self.extra) and self.result is None
 
+    @property
+    def counts(self) -> bool:
+        """True for a judgement that was neither skipped nor cleared."""
+        return not (self.cancelled or self.blank)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Annotation:
@@ -114,23 +119,32 @@ class Annotations(Protocol):
     def at_least(self, dataset_id: int, count: int) -> bool:
         """True when that many records have a current annotation in the dataset."""
 
+    def authors(self, dataset_id: int) -> list[int]:
+        """Who annotated or skipped records of the dataset, by id."""
+
     def count(self, dataset_id: int) -> int:
         """How many annotations of the dataset are neither skipped nor cleared."""
 
     def counts(self, dataset_id: int, *, overlap: int, author_id: int) -> AnnotationCounts:
         """All the counters of a dataset, with `overlap` people needed to finish a record, as one author sees them."""
 
+    def finishing(self, dataset_id: int, *, overlap: int) -> tuple[int, int]:
+        """How many records are finished, and the annotation that finished the last one (0 when none is)."""
 
-def judge(tx: "Tx", who: Principal, dataset: Dataset, record_id: int, judgement: Judgement) -> int:
-    """Store the caller's judgement of a record the caller may review; answers the annotation's id."""
-    annotation_id = judge_many(tx, who, dataset, [(record_id, who.user_id, judgement)])[0]
+
+def judge(
+    tx: "Tx", who: Principal, dataset: Dataset, record_id: int, judgement: Judgement, *, author_id: int | None = None
+) -> int:
+    """Store a judgement of a record the caller may review, as theirs or an author's; answers the annotation's id."""
+    author = who.user_id if author_id is None else author_id
+    annotation_id = judge_many(tx, who, dataset, [(record_id, author, judgement)])[0]
     tx.events.add(
         "annotation.created",
         actor_id=who.user_id,
         project_id=dataset.project_id,
         dataset_id=dataset.id,
         subject_id=annotation_id,
-        data={"record_id": record_id},
+        data={"record_id": record_id, "counts": judgement.counts},
     )
     return annotation_id
 
@@ -145,7 +159,8 @@ def judge_many(tx: "Tx", who: Principal, dataset: Dataset, rows: Sequence[tuple[
 def rejudge(tx: "Tx", who: Principal, dataset: Dataset, annotation: Annotation, judgement: Judgement) -> None:
     """Replace what an annotation says; it becomes the last word on its record."""
     tx.annotations.update(annotation.id, judgement)
-    _event(tx, who, dataset, "annotation.updated", annotation)
+    begins = judgement.counts and not annotation.judgement.counts
+    _event(tx, who, dataset, "annotation.updated", annotation, counts=begins)
     _settled(tx, who, dataset, [(annotation.record_id, annotation.author_id, judgement)])
 
 
@@ -181,16 +196,21 @@ def label(
     _check(judgement)
     mine = tx.annotations.authored(dataset.id, record_id, who.user_id)
     if mine is None:
-        tx.annotations.insert(dataset.id, [(record_id, who.user_id, judgement)])
+        annotation_id = tx.annotations.insert(dataset.id, [(record_id, who.user_id, judgement)])[0]
     else:
+        annotation_id = mine.id
         tx.annotations.update(mine.id, judgement)
     tx.events.add(
         "annotation.created" if mine is None else "annotation.updated",
         actor_id=who.user_id,
         project_id=dataset.project_id,
         dataset_id=dataset.id,
-        subject_id=record_id,
-        data={"record_id": record_id, "labels": [name for name, _ in judgement.labels]},
+        subject_id=annotation_id,
+        data={
+            "record_id": record_id,
+            "labels": [name for name, _ in judgement.labels],
+            "counts": judgement.counts and not (mine and mine.judgement.counts),
+        },
     )
     _settled(tx, who, dataset, [(record_id, who.user_id, judgement)])
 
@@ -232,14 +252,17 @@ def _says_something(value: object) -> bool:
     return any(map(_says_something, value.values())) if isinstance(value, Mapping) else bool(value)
 
 
-def _event(tx: "Tx", who: Principal, dataset: Dataset, kind: str, annotation: Annotation) -> None:
+def _event(
+    tx: "Tx", who: Principal, dataset: Dataset, kind: str, annotation: Annotation, *, counts: bool = False
+) -> None:
+    """Tell what happened to an annotation, and whether it counts from now on where it did not before."""
     tx.events.add(
         kind,
         actor_id=who.user_id,
         project_id=dataset.project_id,
         dataset_id=dataset.id,
         subject_id=annotation.id,
-        data={"record_id": annotation.record_id},
+        data={"record_id": annotation.record_id, "counts": counts},
     )
 
 

@@ -72,10 +72,7 @@ def annotate(
     _check(config, answer.result)
     author_id = _author(tx, who, dataset, author)
     stored = judgement(config, answer)
-    if author_id == who.user_id:
-        annotation_id = annotations.judge(tx, who, dataset, record_id, stored)
-    else:
-        annotation_id = annotations.judge_many(tx, who, dataset, [(record_id, author_id, stored)])[0]
+    annotation_id = annotations.judge(tx, who, dataset, record_id, stored, author_id=author_id)
     return dataset, _required(tx, annotation_id)
 
 

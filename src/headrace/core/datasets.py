@@ -86,6 +86,9 @@ class Datasets(Protocol):
     def owning(self, record_id: int, scope: Scope) -> Dataset | None:
         """The dataset whose own source holds the record, when it is in scope."""
 
+    def owner(self, source_id: int) -> int | None:
+        """The id of the dataset whose own source this is."""
+
     def viewing(self, source_id: int) -> list[int]:
         """Ids of the datasets that view a source."""
 
@@ -169,7 +172,12 @@ def delete(tx: "Tx", who: Principal, ref: Ref) -> None:
     """Delete a dataset; the sources it views and their records stay, but a source of its own goes with it."""
     dataset = load(tx, who, ref, Permission.DATASETS_ADMIN)
     tx.datasets.delete(dataset.id)
-    _event(tx, who, dataset, "dataset.deleted", {"name": dataset.name})
+    deleted(tx, who, dataset)
+
+
+def deleted(tx: "Tx", who: Principal, dataset: Dataset) -> None:
+    """Say in the log that a dataset is gone, and whether it had tasks of its own."""
+    _event(tx, who, dataset, "dataset.deleted", {"name": dataset.name, "has_tasks": dataset.own_source_id is not None})
 
 
 def of_record(tx: "Tx", who: Principal, record_id: int, *needs: Permission) -> Dataset:

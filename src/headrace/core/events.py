@@ -36,9 +36,21 @@ class Events(Protocol):
         subject_id: int | None = None,
         data: Mapping[str, object] | None = None,
     ) -> None:
-        """Append one event at a new position of the log."""
+        """Append one event at a new position of the log, and wake the webhooks that are told of its dataset."""
 
     def after(
         self, position: Position, *, scope: Scope, limit: int, start: int | None = None, end: int | None = None
     ) -> list[Event]:
         """Events behind the position in order, at most `limit`, of the projects in scope, within a span of time."""
+
+    def get(self, event_id: int) -> Event | None:
+        """One event."""
+
+    def of_dataset(self, position: Position, dataset_id: int | None, limit: int) -> list[Event]:
+        """Events behind the position in order, at most `limit`, that speak of the dataset; None: of any dataset."""
+
+    def any_behind(self, position: Position, dataset_id: int | None) -> bool:
+        """True when `of_dataset` has something behind the position, or will as soon as it may be read."""
+
+    def first_since(self, at: int) -> Position | None:
+        """Where the first event at or after an instant (in microseconds) stands."""

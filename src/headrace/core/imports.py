@@ -4,7 +4,7 @@ Everything is validated before the first row is stored, so an import is all or n
 chunks, each in one transaction with the progress mark, and a crash resumes behind the last mark.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -14,7 +14,7 @@ from headrace.core.annotations import Judgement
 from headrace.core.datasets import Dataset
 from headrace.core.errors import NotFound
 from headrace.core.jobs import Job
-from headrace.core.records import NewRecord
+from headrace.core.records import NewRecord, ranges
 from headrace.core.rights import Permission, Principal
 
 if TYPE_CHECKING:
@@ -218,7 +218,11 @@ def complete(tx: "Tx", job: Job, known: Import, dataset: Dataset) -> None:
         project_id=dataset.project_id,
         dataset_id=dataset.id,
         subject_id=known.id,
-        data={"records": known.record_count, "annotations": known.annotation_count},
+        data={
+            "records": known.record_count,
+            "annotations": known.annotation_count,
+            "ranges": [list(pair) for pair in known.id_ranges],
+        },
     )
 
 
@@ -233,20 +237,6 @@ def fail(tx: "Tx", known: Import, error: str) -> None:
     tx.imports.update(known.id, {**nothing, **ended})
     tx.imports.drop_uploads(known.id)
     tx.events.add("import.failed", actor_id=known.author_id, dataset_id=known.dataset_id, subject_id=known.id)
-
-
-def ranges(pairs: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """The same numbers in the same order with neighbours joined: (1, 3), (4, 4) becomes (1, 4)."""
-    first = last = None
-    for low, high in pairs:
-        if last is not None and low == last + 1:
-            last = high
-            continue
-        if first is not None and last is not None:
-            yield first, last
-        first, last = low, high
-    if first is not None and last is not None:
-        yield first, last
 
 
 def _author(tx: "Tx", known: Import) -> Principal:

@@ -120,6 +120,14 @@ def delete(tx: "Tx", who: Principal, name: str, *, force: bool = False) -> None:
         )
     for dataset in tx.datasets.all(frozenset({project.id})):
         tx.datasets.delete(dataset.id)
+        tx.events.add(
+            "dataset.deleted",
+            actor_id=who.user_id,
+            project_id=project.id,
+            dataset_id=dataset.id,
+            subject_id=dataset.id,
+            data={"name": dataset.name, "has_tasks": dataset.own_source_id is not None},
+        )
     for source in tx.sources.all(frozenset({project.id})):
         tx.sources.delete(source.id)
     for bucket in tx.buckets.all(frozenset({project.id})):

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -14,6 +14,7 @@ from headrace.core.rights import Permission, Principal
 from headrace.core.sources import Ref, Source
 
 if TYPE_CHECKING:
+    from headrace.core.datasets import Dataset
     from headrace.core.store import Tx
 
 MAX_BATCH = 16384
@@ -130,7 +131,7 @@ def sync(tx: "Tx", who: Principal, ref: Ref, rows: Sequence[NewRecord]) -> SyncC
         for row in unique.values()
         if row.external_id in known and not same(known[row.external_id], row)
     ]
-    tx.records.insert(source.id, new)
+    _announce(tx, who, source, tx.records.insert(source.id, new))
     change(tx, changed)
     learning.records_arrived(tx, source.id)
     return SyncCounts(len(new), len(changed), len(unique) - len(new) - len(changed))
@@ -158,7 +159,8 @@ def put(tx: "Tx", who: Principal, ref: Ref, rows: Sequence[NewRecord], seen: Map
             )
         written[row.external_id] = sent
     change(tx, [(known[key].id, row) for key, row in written.items() if key in known])
-    tx.records.insert(source.id, [row for key, row in written.items() if key not in known])
+    new = tx.records.insert(source.id, [row for key, row in written.items() if key not in known])
+    _announce(tx, who, source, new)
     learning.records_arrived(tx, source.id)
 
 
@@ -166,7 +168,12 @@ def same(known: Record | NewRecord | None, sent: NewRecord) -> bool:
     """True when what was sent says what is known already, whatever the order of its keys or its spacing."""
     if known is None or known.kind != sent.kind or known.timestamp != sent.timestamp:
         return False
-    return known.body == sent.body or json.loads(known.body) == json.loads(sent.body)
+    return known.body == sent.body or _canonical(known.body) == _canonical(sent.body)
+
+
+def _canonical(body: str) -> str:
+    """The same text for bodies that say the same; a number and a truth value, or 1 and 1.0, do not."""
+    return json.dumps(json.loads(body), sort_keys=True)
 
 
 def change(tx: "Tx", rows: Sequence[tuple[int, NewRecord]]) -> None:
@@ -220,16 +227,52 @@ def page(tx: "Tx", who: Principal, ref: Ref, request: TimePage) -> tuple[Source,
 def delete(tx: "Tx", who: Principal, ref: Ref, keys: Sequence[str]) -> int:
     """Delete records of a source by key; unknown ones are passed over, so a retry is harmless."""
     source = sources.load(tx, who, ref, Permission.EDIT_MESSAGES)
-    count = tx.records.delete(source.id, [record.id for record in by_keys(tx, source.id, keys).values()])
+    record_ids = [record.id for record in by_keys(tx, source.id, keys).values()]
+    count = tx.records.delete(source.id, record_ids)
     if count:
         tx.events.add(
             "records.deleted",
             actor_id=who.user_id,
             project_id=source.project_id,
+            dataset_id=tx.datasets.owner(source.id),
             subject_id=source.id,
-            data={"count": count},
+            data={"count": count, "records": record_ids},
         )
     return count
+
+
+def ranges(pairs: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """The same numbers in the same order with neighbours joined: (1, 3), (4, 4) becomes (1, 4)."""
+    first = last = None
+    for low, high in pairs:
+        if last is not None and low == last + 1:
+            last = high
+            continue
+        if first is not None and last is not None:
+            yield first, last
+        first, last = low, high
+    if first is not None and last is not None:
+        yield first, last
+
+
+def created(tx: "Tx", who: Principal, dataset: "Dataset", record_ids: Iterable[int]) -> None:
+    """Say in the log that tasks of a dataset were made; records elsewhere are told by their own positions."""
+    tx.events.add(
+        "records.created",
+        actor_id=who.user_id,
+        project_id=dataset.project_id,
+        dataset_id=dataset.id,
+        subject_id=dataset.own_source_id,
+        data={"ranges": list(ranges((number, number) for number in record_ids))},
+    )
+
+
+def _announce(tx: "Tx", who: Principal, source: Source, record_ids: Sequence[int]) -> None:
+    """Say that records came, where they are the tasks of a dataset."""
+    owner = tx.datasets.owner(source.id) if record_ids else None
+    dataset = tx.datasets.get(owner, None) if owner else None
+    if dataset:
+        created(tx, who, dataset, record_ids)
 
 
 def _check_batch(rows: Sequence[NewRecord]) -> None:

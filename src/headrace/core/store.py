@@ -17,9 +17,12 @@ from headrace.core.matching import Queries
 from headrace.core.models import Models, Predictions
 from headrace.core.projects import Projects
 from headrace.core.records import Records
+from headrace.core.snapshots import Snapshots
 from headrace.core.sources import Sources
 from headrace.core.streams import Streams
+from headrace.core.task_selection import Tasks
 from headrace.core.users import Users
+from headrace.core.webhooks import Webhooks
 
 T = TypeVar("T")
 
@@ -60,9 +63,15 @@ class Tx(Protocol):
     @property
     def imports(self) -> Imports: ...
     @property
+    def tasks(self) -> Tasks: ...
+    @property
+    def snapshots(self) -> Snapshots: ...
+    @property
     def jobs(self) -> Jobs: ...
     @property
     def events(self) -> Events: ...
+    @property
+    def webhooks(self) -> Webhooks: ...
     @property
     def replies(self) -> Replies: ...
 

@@ -8,8 +8,8 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -27,7 +27,7 @@ Task = Mapping[str, Any]
 """A task as `task_json` writes it, decoded."""
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-ANNOTATION_COLUMNS = ("annotation_id", "annotator", "created_at", "updated_at", "lead_time")
+ANNOTATION_COLUMNS = ("annotator", "annotation_id", "created_at", "updated_at", "lead_time")
 DOCSTART = "-DOCSTART- -X- O\n"
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -146,59 +146,72 @@ def task_json(config: LabelConfig, dataset_id: int, row: TaskRow, detail: Detail
     record, found = row.record, row.annotations
     cancelled = sum(item.judgement.cancelled for item in found)
     changed = max([record.modified_at, *(item.updated_at for item in found)])
-    rest = {
-        "created_at": format_timestamp(record.created_at),
-        "updated_at": format_timestamp(changed),
-        "allow_skip": True,
-        "inner_id": record.number,
-        "total_annotations": len(found) - cancelled,
-        "cancelled_annotations": cancelled,
-        "total_predictions": len(row.predictions),
-        "comment_count": 0,
-        "unresolved_comment_count": 0,
-        "last_comment_updated_at": None,
-        "project": dataset_id,
-        "updated_by": found[-1].author_id if found else None,
-        "comment_authors": [],
-    }
-    annotations = ",".join(_annotation_json(config, item, detail.authors) for item in row.shown)
+    annotations = ",".join([_annotation_json(config, item, detail.authors) for item in row.shown])
     predictions = ",".join(
         _prediction_json(dataset_id, item) if detail.predictions else str(item.id) for item in row.predictions
     )
     return (
         f'{{"id":{record.id},"annotations":[{annotations}],"file_upload":null,"drafts":[],'
-        f'"predictions":[{predictions}],"data":{row.data},"meta":{record.meta or "{}"},{_encode(rest)[1:]}'
+        f'"predictions":[{predictions}],"data":{row.data},"meta":{record.meta or "{}"},'
+        f'"created_at":"{format_timestamp(record.created_at)}","updated_at":"{format_timestamp(changed)}",'
+        f'"allow_skip":true,"inner_id":{record.number},"total_annotations":{len(found) - cancelled},'
+        f'"cancelled_annotations":{cancelled},"total_predictions":{len(row.predictions)},"comment_count":0,'
+        f'"unresolved_comment_count":0,"last_comment_updated_at":null,"project":{dataset_id},'
+        f'"updated_by":{found[-1].author_id if found else "null"},"comment_authors":[]}}'
     )
 
 
 def _annotation_json(config: LabelConfig, annotation: Annotation, authors: Mapping[int, User] | None) -> str:
     judgement = annotation.judgement
-    result = judgement.result
-    if result is None:
-        result = _encode(label_results.result_of(config, [label.name for label in judgement.labels]))
+    result = result_text(config, annotation)
+    return (
+        f'{{"id":{annotation.id},"completed_by":{_author_json(annotation.author_id, authors)},"result":{result},'
+        f'"was_cancelled":{_flag(judgement.cancelled)},"ground_truth":{_flag(judgement.ground_truth)},'
+        f'"created_at":"{format_timestamp(annotation.created_at)}",'
+        f'"updated_at":"{format_timestamp(annotation.updated_at)}","draft_created_at":null,'
+        f'"lead_time":{_or_null(judgement.lead_time)},"prediction":{{}},"result_count":{len(_regions(result))},'
+        f'"unique_id":{_or_null(judgement.unique_id)},"import_id":{_or_null(judgement.import_id)},'
+        f'"last_action":null,"bulk_created":false,"task":{annotation.record_id},"project":{annotation.dataset_id},'
+        f'"updated_by":{annotation.author_id},"parent_prediction":null,"parent_annotation":null,'
+        f'"last_created_by":null}}'
+    )
+
+
+def result_text(config: LabelConfig, annotation: Annotation) -> str:
+    """An annotation's result as JSON text; of one made through another API, the regions that say the same."""
+    if annotation.judgement.result is not None:
+        return annotation.judgement.result
+    return _encode(label_results.result_of(config, [label.name for label in annotation.judgement.labels]))
+
+
+def task_of(config: LabelConfig, row: TaskRow) -> Task:
+    """As much of a task as the other formats need, as if decoded from its JSON text."""
+    annotations = [
+        {
+            "id": item.id,
+            "completed_by": item.author_id,
+            "result": _regions(result_text(config, item)),
+            "was_cancelled": item.judgement.cancelled,
+            "created_at": format_timestamp(item.created_at),
+            "updated_at": format_timestamp(item.updated_at),
+            "lead_time": item.judgement.lead_time,
+        }
+        for item in row.shown
+    ]
+    return {"id": row.record.id, "annotations": annotations, "data": json.loads(row.data)}
+
+
+def _regions(result: str) -> list[Any]:
     regions = json.loads(result)
-    rest = {
-        "was_cancelled": judgement.cancelled,
-        "ground_truth": judgement.ground_truth,
-        "created_at": format_timestamp(annotation.created_at),
-        "updated_at": format_timestamp(annotation.updated_at),
-        "draft_created_at": None,
-        "lead_time": judgement.lead_time,
-        "prediction": {},
-        "result_count": len(regions) if isinstance(regions, list) else 0,
-        "unique_id": judgement.unique_id,
-        "import_id": judgement.import_id,
-        "last_action": None,
-        "bulk_created": False,
-        "task": annotation.record_id,
-        "project": annotation.dataset_id,
-        "updated_by": annotation.author_id,
-        "parent_prediction": None,
-        "parent_annotation": None,
-        "last_created_by": None,
-    }
-    author = _author_json(annotation.author_id, authors)
-    return f'{{"id":{annotation.id},"completed_by":{author},"result":{result},{_encode(rest)[1:]}'
+    return regions if isinstance(regions, list) else []
+
+
+def _flag(value: bool) -> str:
+    return "true" if value else "false"
+
+
+def _or_null(value: object) -> str:
+    return "null" if value is None else _encode(value)
 
 
 def _author_json(author_id: int, authors: Mapping[int, User] | None) -> str:
@@ -236,6 +249,23 @@ def separator(layout: Layout) -> str:
 def tail(layout: Layout) -> str:
     """What a file ends with."""
     return "]" if layout.format in (ExportFormat.JSON, ExportFormat.JSON_MIN) else ""
+
+
+def texts(layout: Layout, pages: Callable[[], Iterable[Sequence[Task]]]) -> Iterator[str]:
+    """The pieces of a file in any format but JSON; for a table the pages are asked for twice, first for its columns."""
+    if layout.format.is_table:
+        columns = {*ANNOTATION_COLUMNS, "id"}
+        for page in pages():
+            columns |= columns_of(page)
+        layout = replace(layout, columns=tuple(sorted(columns)))
+    yield head(layout)
+    between = ""
+    for page in pages():
+        text = text_of(layout, page)
+        if text:
+            yield between + text
+            between = separator(layout)
+    yield tail(layout)
 
 
 def columns_of(tasks: Iterable[Task]) -> set[str]:
@@ -304,7 +334,10 @@ def _value(region: Task) -> object:
 
 def _cells(columns: Sequence[str], flat: Mapping[str, object]) -> list[object]:
     cells = [flat.get(name) for name in columns]
-    return [_encode(cell) if isinstance(cell, list | dict) else _cell(name, cell) for name, cell in zip(columns, cells, strict=True)]
+    return [
+        _encode(cell) if isinstance(cell, list | dict) else _cell(name, cell)
+        for name, cell in zip(columns, cells, strict=True)
+    ]
 
 
 def _cell(name: str, value: object) -> object:
@@ -322,9 +355,7 @@ def _table(layout: Layout, lines: Iterable[Sequence[object]]) -> str:
 
 
 def _harmless(cells: Sequence[object]) -> list[object]:
-    return [
-        f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA_STARTS) else cell for cell in cells
-    ]
+    return [f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA_STARTS) else cell for cell in cells]
 
 
 def _tagged(key: str | None, task: Task, annotation: Task | None) -> str:
@@ -334,7 +365,9 @@ def _tagged(key: str | None, task: Task, annotation: Task | None) -> str:
     begun: set[int] = set()
     lines = []
     for token in _TOKEN.finditer(text):
-        touching = (number for number, (start, end, _) in enumerate(spans) if start < token.end() and end > token.start())
+        touching = (
+            number for number, (start, end, _) in enumerate(spans) if start < token.end() and end > token.start()
+        )
         number = next(touching, None)
         tag = "O" if number is None else f"{'I' if number in begun else 'B'}-{spans[number][2]}"
         begun.add(-1 if number is None else number)

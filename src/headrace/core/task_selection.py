@@ -1,11 +1,10 @@
 """Which tasks of a dataset an export takes, and reading them page by page, each page in a short transaction."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from headrace.core import answers, content, task_export, tasks
+from headrace.core import content, task_export, tasks
 from headrace.core.annotations import Annotation
 from headrace.core.datasets import Dataset
 from headrace.core.errors import NotFound
@@ -16,7 +15,7 @@ from headrace.core.positions import Position, from_token, to_token
 from headrace.core.records import Record
 from headrace.core.rights import Permission, Principal
 from headrace.core.sources import Source
-from headrace.core.task_export import Detail, Layout, TaskRow
+from headrace.core.task_export import Detail, ExportFormat, Layout, Task, TaskRow
 
 if TYPE_CHECKING:
     from headrace.core.store import Store, Tx
@@ -77,7 +76,7 @@ class Tasks(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wanted:
-    """An export that has been allowed: what it takes and how it is written. `position` is the log's head at its start."""
+    """What an export takes and how it is written. `position` is the head of the log at its start."""
 
     dataset: Dataset
     source: Source
@@ -97,8 +96,7 @@ def begin(
     since: str | None = None,
     choice: Choice | None = None,
 ) -> Wanted:
-    """Allow an export of the tasks there are now; `since` is the token of an earlier one. NotFound, Forbidden, Invalid.
-    """
+    """An export of the tasks there are now; `since` is an earlier one's token. Raises NotFound, Forbidden, Invalid."""
     dataset = tasks.load_project(tx, who, dataset_id, *NEEDS)
     return prepared(tx, dataset, replace(selection, since=_since(tx, dataset, since)), choice or Choice(), Detail())
 
@@ -124,6 +122,18 @@ def _since(tx: "Tx", dataset: Dataset, token: str | None) -> Position | None:
     return None if token is None else from_token(token, epoch=tx.epoch, owner=dataset.id, field="since")
 
 
+def note_export(tx: "Tx", who: Principal, dataset: Dataset, format: ExportFormat) -> None:
+    """Say in the log that somebody takes a dataset's tasks away."""
+    tx.events.add(
+        "dataset.exported",
+        actor_id=who.user_id,
+        project_id=dataset.project_id,
+        dataset_id=dataset.id,
+        subject_id=dataset.id,
+        data={"format": format.value},
+    )
+
+
 def since_token(tx: "Tx", wanted: Wanted) -> str:
     """The token with which the next export goes on where this one began."""
     return to_token(wanted.position, epoch=tx.epoch, owner=wanted.dataset.id)
@@ -134,35 +144,44 @@ def texts(store: "Store", wanted: Wanted, layout: Layout) -> Iterator[str]:
 
     Nothing is held open between two pieces. Raises NotFound when the dataset is deleted on the way.
     """
-    if layout.format.is_table:
-        columns: set[str] = {*task_export.ANNOTATION_COLUMNS, "id"}
-        for page in json_pages(store, wanted):
-            columns |= task_export.columns_of(json.loads(f"[{','.join(page)}]"))
-        layout = replace(layout, columns=tuple(sorted(columns)))
+    if layout.format is not ExportFormat.JSON:
+        yield from task_export.texts(layout, lambda: _decoded_pages(store, wanted))
+        return
     yield task_export.head(layout)
     between = ""
     for page in json_pages(store, wanted):
-        text = ",".join(page)
-        if layout.format is not task_export.ExportFormat.JSON:
-            text = task_export.text_of(layout, json.loads(f"[{text}]"))
-        if text:
-            yield between + text
-            between = task_export.separator(layout)
+        yield between + ",".join(page)
+        between = task_export.separator(layout)
     yield task_export.tail(layout)
 
 
 def json_pages(store: "Store", wanted: Wanted) -> Iterator[list[str]]:
-    """The tasks of an export as JSON text, page by page; a page grows and shrinks with the size of its tasks."""
+    """The tasks of an export as JSON text, page by page, no page empty."""
+    for page in _pages(store, wanted):
+        yield [task_export.task_json(wanted.config, wanted.dataset.id, row, wanted.detail) for row in page]
+
+
+def _decoded_pages(store: "Store", wanted: Wanted) -> Iterator[list[Task]]:
+    for page in _pages(store, wanted):
+        yield [task_export.task_of(wanted.config, row) for row in page]
+
+
+def _pages(store: "Store", wanted: Wanted) -> Iterator[list[TaskRow]]:
+    """The tasks of an export, page by page; a page grows and shrinks with the size of what it holds."""
     after, limit = 0, FIRST_PAGE
     while True:
         keys, rows = store.read(lambda tx, after=after, limit=limit: _page(tx, wanted, after, limit))  # type: ignore[misc]
         if not keys:
             return
         after = keys[-1].place
-        page = [task_export.task_json(wanted.config, wanted.dataset.id, row, wanted.detail) for row in rows]
-        limit = _next_limit(len(keys), sum(map(len, page)))
-        if page:
-            yield page
+        limit = _next_limit(len(keys), sum(map(_size, rows)))
+        if rows:
+            yield rows
+
+
+def _size(row: TaskRow) -> int:
+    said = (len(item.judgement.result or "") for item in row.annotations)
+    return len(row.data) + sum(said) + sum(len(item.prediction.result) for item in row.predictions)
 
 
 def _next_limit(count: int, size: int) -> int:
@@ -215,12 +234,9 @@ def _is_chosen(wanted: Wanted, row: TaskRow) -> bool:
     return (
         choice.skipped in (None, has_skipped)
         and choice.annotated in (None, bool(row.annotations))
-        and (choice.finished is None or choice.finished == (tasks.completed_at(wanted.dataset, row.annotations) is not None))
+        and (
+            choice.finished is None
+            or choice.finished == (tasks.completed_at(wanted.dataset, row.annotations) is not None)
+        )
         and not (choice.only_with_annotations and not row.shown)
     )
-
-
-def authors_of(tx: "Tx", dataset_id: int) -> Mapping[int, "answers.User"]:
-    """The users who annotated tasks of a dataset, by id."""
-    found = ((author_id, tx.users.get(author_id)) for author_id in tx.annotations.authors(dataset_id))
-    return {author_id: user for author_id, user in found if user is not None}

@@ -11,7 +11,7 @@ from headrace.core.datasets import Dataset, Label
 from headrace.core.errors import Forbidden, Invalid, NotFound
 from headrace.core.models import Pushed
 from headrace.core.projects import DEFAULT_PROJECT, check_texts
-from headrace.core.records import NewRecord, Record, shown
+from headrace.core.records import NewRecord, Record, created, shown
 from headrace.core.rights import Permission, Principal
 from headrace.core.sources import Source
 from headrace.core.users import User
@@ -133,15 +133,21 @@ def overlap(dataset: Dataset) -> int:
     return wanted if isinstance(wanted, int) and wanted > 0 else 1
 
 
-def completed_at(dataset: Dataset, found: Sequence[Annotation]) -> int | None:
-    """When a task with these annotations was finished by enough different people, or None while it is not."""
+def finishing(dataset: Dataset, found: Sequence[Annotation]) -> Annotation | None:
+    """Which of a task's annotations made enough different people, or None while there are not enough."""
     authors: set[int] = set()
-    for annotation in sorted(found, key=lambda item: (item.created_at, item.id)):
-        if not annotation.judgement.cancelled:
+    for annotation in sorted(found, key=lambda item: item.id):
+        if annotation.judgement.counts:
             authors.add(annotation.author_id)
             if len(authors) == overlap(dataset):
-                return annotation.created_at
+                return annotation
     return None
+
+
+def completed_at(dataset: Dataset, found: Sequence[Annotation]) -> int | None:
+    """When a task with these annotations was finished by enough different people, or None while it is not."""
+    last = finishing(dataset, found)
+    return last.created_at if last else None
 
 
 def page(tx: "Tx", who: Principal, dataset_id: int, *, skip: int, limit: int, newest_first: bool = False) -> TaskPage:
@@ -163,7 +169,13 @@ def totals(tx: "Tx", dataset: Dataset) -> tuple[int, int]:
 def get(tx: "Tx", who: Principal, record_id: int) -> TaskPage:
     """One task by its id, as a page of one; raises NotFound."""
     dataset = datasets.of_record(tx, who, record_id, Permission.VIEW_SOURCES, Permission.VIEW_LABELS)
-    return _single(tx, who, dataset, record_id)
+    return some(tx, who, dataset, [record_id])
+
+
+def some(tx: "Tx", who: Principal, dataset: Dataset, record_ids: Sequence[int]) -> TaskPage:
+    """Those of the tasks of a loaded dataset that still exist, in the order asked."""
+    source = sources.load(tx, who, _own(dataset))
+    return _page(tx, dataset, source, shown(tx, who, tx.records.by_ids(record_ids, [source.id])))
 
 
 def add(tx: "Tx", who: Principal, dataset_id: int, *, data: object, body: str, meta: str | None) -> TaskPage:
@@ -174,8 +186,9 @@ def add(tx: "Tx", who: Principal, dataset_id: int, *, data: object, body: str, m
         raise Invalid(f"{problem} {label_tasks.ENVELOPE}", fields={"data": problem})
     row = NewRecord(None, content.Kind.TASK, body, meta, tx.now())
     record_id = tx.records.insert(_own(dataset), [row])[0]
+    created(tx, who, dataset, [record_id])
     learning.records_arrived(tx, _own(dataset))
-    return _single(tx, who, dataset, record_id)
+    return some(tx, who, dataset, [record_id])
 
 
 def delete(tx: "Tx", who: Principal, record_id: int) -> None:
@@ -189,11 +202,6 @@ def delete(tx: "Tx", who: Principal, record_id: int) -> None:
         dataset_id=dataset.id,
         data={"records": [record_id]},
     )
-
-
-def _single(tx: "Tx", who: Principal, dataset: Dataset, record_id: int) -> TaskPage:
-    source = sources.load(tx, who, _own(dataset))
-    return _page(tx, dataset, source, shown(tx, who, tx.records.by_ids([record_id], [source.id])))
 
 
 def _page(tx: "Tx", dataset: Dataset, source: Source, records: Sequence[Record]) -> TaskPage:

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import ParamSpec, Protocol, TypeVar
@@ -23,6 +23,7 @@ from headrace.core.models import Predictor
 from headrace.core.rights import Principal
 from headrace.core.store import Store, Tx
 from headrace.decode import decode, encode
+from headrace.outgoing import Outgoing
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -75,6 +76,26 @@ class WrongTokens:
         self._seen[address] = (since, count + 1)
 
 
+class Kept:
+    """Answers that are dear to make, each with the version it was made of; of too many the oldest go."""
+
+    def __init__(self, most: int = 64) -> None:
+        self._most = most
+        self._values: dict[Hashable, tuple[object, object]] = {}
+
+    def get(self, key: Hashable, version: object) -> object | None:
+        """The answer under a key, None when there is none or it was made of another version."""
+        known = self._values.get(key)
+        return known[1] if known is not None and known[0] == version else None
+
+    def put(self, key: Hashable, version: object, value: object) -> None:
+        """Keep an answer in the place of an earlier one."""
+        self._values.pop(key, None)
+        self._values[key] = (version, value)
+        while len(self._values) > self._most:
+            del self._values[next(iter(self._values))]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Services:
     """What the dialects are given by `app`."""
@@ -83,8 +104,10 @@ class Services:
     predictor: Predictor
     jobs: JobRunner
     pool: Pool
+    outgoing: Outgoing = field(default_factory=Outgoing)
     no_auth: bool = False
     wrong_tokens: WrongTokens = field(default_factory=WrongTokens)
+    kept: Kept = field(default_factory=Kept)
 
 
 class Call:
@@ -234,6 +257,12 @@ async def authenticate(request: Request, services: Services) -> Principal:
         raise
 
 
+def refuse_nul(request: Request) -> None:
+    """Raise Invalid for a NUL in the path or the query: PostgreSQL refuses it, and nothing that is stored has one."""
+    if "\0" in request.scope["path"] or b"%00" in request.scope["query_string"]:
+        raise Invalid("the address contains a NUL character")
+
+
 def presented_token(request: Request) -> str | None:
     """The token in any of the places where the clients of the four APIs put it."""
     headers = request.headers
@@ -248,6 +277,7 @@ def endpoint(dialect: Dialect, route: Route, services: Services) -> Callable[[Re
 
     async def serve(request: Request) -> Response:
         try:
+            refuse_nul(request)
             who = NOBODY if route.public else await authenticate(request, services)
             return await route.handler(Call(request, services, who))
         except HeadraceError as error:

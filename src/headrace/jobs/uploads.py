@@ -242,7 +242,8 @@ class _Writer:
 
     def _judgements_problem(self, parts: Mapping[str, Any]) -> str | None:
         for annotation in parts.get("annotations") or ():
-            problem = result_problem(self._config, annotation["result"])
+            result = annotation["result"]
+            problem = None if result is None else result_problem(self._config, result)
             if problem is not None:
                 return f"Annotation: {problem}"
             author = annotation.get("completed_by")
@@ -252,7 +253,7 @@ class _Writer:
             elif author is not None:
                 who = f"completed_by={shown(author)}"
                 return f"Import data contains {who} which is not a valid annotator's email or ID"
-        for prediction in parts.get("predictions") or ():
+        for prediction in _given_predictions(parts):
             result = expand_result(self._config, prediction["result"])
             problem = result_problem(self._config, result)
             if problem is not None:
@@ -283,7 +284,7 @@ class _Writer:
         annotations = parts.get("annotations") or ()
         predictions = self._predictions(parts)
         given = parts.get("predictions") or ()
-        if len(predictions) > len(given) or any(map(is_not, predictions, given)):
+        if len(predictions) != len(given) or any(map(is_not, predictions, given)):
             texts.predictions = Raw(_ENCODER.encode(predictions))
         row = Row(
             data=texts.data,
@@ -304,7 +305,7 @@ class _Writer:
             given
             if isinstance(given["result"], list)
             else {**given, "result": expand_result(self._config, given["result"])}
-            for given in parts.get("predictions") or ()
+            for given in _given_predictions(parts)
         ]
         data = parts["data"]
         for name in self._fields:
@@ -313,6 +314,11 @@ class _Writer:
                 result = result_from_field(self._config, name, value)
                 found.append({"result": result, "score": 1.0, "model_version": "preannotated"})
         return found
+
+
+def _given_predictions(parts: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The predictions of an item; the bare ids of an export say nothing here."""
+    return [given for given in parts.get("predictions") or () if isinstance(given, dict)]
 
 
 def identity(author: object) -> str | int | None:

@@ -9,16 +9,17 @@ import tempfile
 import threading
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from headrace.core.errors import HeadraceError
+from headrace.core.errors import HeadraceError, Unavailable
 from headrace.core.jobs import LEASE_SECONDS, MAX_ATTEMPTS, Job, LostLease
 from headrace.core.store import Store
 from headrace.learning.process import Learner
+from headrace.outgoing import Outgoing
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -26,6 +27,7 @@ log = logging.getLogger("headrace.jobs")
 
 IDLE_SECONDS = 1.0
 RETRY_SECONDS = 2.0
+UNAVAILABLE_SECONDS = 5.0
 STOP_SECONDS = 10.0
 KEEP_SECONDS = LEASE_SECONDS / 4
 
@@ -35,16 +37,23 @@ class Bell:
 
     def __init__(self) -> None:
         self._condition = threading.Condition()
+        self._rings = 0
+
+    @property
+    def rings(self) -> int:
+        """How often the bell has rung."""
+        return self._rings
 
     def ring(self) -> None:
         """Wake everybody who waits."""
         with self._condition:
+            self._rings += 1
             self._condition.notify_all()
 
-    def wait(self, seconds: float) -> None:
-        """Wait until the bell rings, at most so long."""
+    def wait(self, seconds: float, heard: int) -> None:
+        """Wait at most so long until the bell has rung more often than was heard; it may have by now."""
         with self._condition:
-            self._condition.wait(seconds)
+            self._condition.wait_for(lambda: self._rings != heard, seconds)
 
 
 class ChildPool:
@@ -88,6 +97,7 @@ class JobContext:
     scratch: Path
     pool: ChildPool
     learner: Learner
+    outgoing: Outgoing = field(default_factory=Outgoing)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,20 +151,22 @@ class Worker:
             return
         running = self._running.get(job_id)
         if running is not None:
-            running[1].result(timeout=LEASE_SECONDS)
+            wait([running[1]], timeout=LEASE_SECONDS)
 
     def _work_forever(self, lane: tuple[str, ...]) -> None:
         while not self._stopping.is_set():
+            heard = self._bell.rings
             try:
-                job = self._context.store.write(lambda tx: tx.jobs.claim(self._owner, kinds=lane))
-                if job is not None:
-                    self._run(job)
-                    continue
                 due = self._context.store.read(lambda tx: tx.jobs.next_due(lane))
+                if due == 0:
+                    job = self._context.store.write(lambda tx: tx.jobs.claim(self._owner, kinds=lane))
+                    if job is not None:
+                        self._run(job)
+                        continue
             except Exception:
                 log.exception("the queue cannot be read; trying again")
                 due = None
-            self._bell.wait(IDLE_SECONDS if due is None else min(IDLE_SECONDS, due))
+            self._bell.wait(IDLE_SECONDS if due is None else min(IDLE_SECONDS, due), heard)
 
     def _run(self, job: Job) -> None:
         """One attempt at a job. This is the boundary at which whatever a job raises ends."""
@@ -164,6 +176,9 @@ class Worker:
             self._kinds[job.kind].run(job, self._context)
         except LostLease:
             log.info("job %s was taken over by another worker", job.id)
+        except Unavailable as error:
+            reason = error.message
+            self._settle(job, lambda: self._retry(job, reason, UNAVAILABLE_SECONDS))
         except HeadraceError as error:
             self._give_up(job, error.message)
         except Exception as error:

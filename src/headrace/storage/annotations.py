@@ -1,6 +1,7 @@
 """Statements of annotations. Every write settles which annotation of a record is the current one."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Select, and_, delete, func, insert, select, update
@@ -12,6 +13,7 @@ from headrace.storage.session import Repository, dumps, loads
 NO_LABELS = "[]"
 
 
+@lru_cache(maxsize=4096)
 def _assigned(text: str) -> tuple[Assigned, ...]:
     return () if text == NO_LABELS else tuple(Assigned(*item) for item in loads(text))
 
@@ -146,6 +148,11 @@ class AnnotationRepository(Repository):
         )
         return self.session.conn.execute(select(func.count()).select_from(some)).scalar_one() >= count
 
+    def authors(self, dataset_id: int) -> list[int]:
+        author = annotations.c.author_id
+        mine = (annotations.c.dataset_id == dataset_id, annotations.c.blank.is_(False))
+        return [row.author_id for row in self.session.rows(select(author).where(*mine).distinct().order_by(author))]
+
     def count(self, dataset_id: int) -> int:
         mine = (annotations.c.dataset_id == dataset_id, annotations.c.blank.is_(False))
         statement = select(func.count()).select_from(annotations).where(*mine, annotations.c.cancelled.is_(False))
@@ -182,6 +189,20 @@ class AnnotationRepository(Repository):
             )
         )[0]
         return AnnotationCounts._make(int(value) for value in row)
+
+    def finishing(self, dataset_id: int, *, overlap: int) -> tuple[int, int]:
+        firsts = (
+            select(annotations.c.record_id, func.min(annotations.c.id).label("id"))
+            .where(annotations.c.dataset_id == dataset_id, annotations.c.blank.is_(False))
+            .where(annotations.c.cancelled.is_(False))
+            .group_by(annotations.c.record_id, annotations.c.author_id)
+            .subquery()
+        )
+        place = func.row_number().over(partition_by=firsts.c.record_id, order_by=firsts.c.id)
+        placed = select(firsts.c.id, place.label("place")).subquery()
+        wanted = (func.count().label("finished"), func.coalesce(func.max(placed.c.id), 0).label("last"))
+        row = self.session.rows(select(*wanted).where(placed.c.place == overlap))[0]
+        return int(row.finished), int(row.last)
 
     def _in(self, dataset_id: int) -> Select[Any]:
         return select(annotations).where(annotations.c.dataset_id == dataset_id)

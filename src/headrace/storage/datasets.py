@@ -22,9 +22,12 @@ from headrace.storage.schema import (
     projects,
     records,
     streams,
+    webhooks,
 )
 from headrace.storage.session import Repository, dumps, loads
+from headrace.storage.snapshots import delete_snapshots
 from headrace.storage.sources import SourceRepository, named
+from headrace.storage.webhooks import forget_of
 
 
 def _select() -> Select[Any]:
@@ -103,6 +106,10 @@ class DatasetRepository(Repository):
         row = self.session.first(statement)
         return self.get(row.id, scope) if row else None
 
+    def owner(self, source_id: int) -> int | None:
+        row = self.session.first(select(datasets.c.id).where(datasets.c.own_source_id == source_id))
+        return int(row.id) if row else None
+
     def viewing(self, source_id: int) -> list[int]:
         statement = select(dataset_sources.c.dataset_id).where(dataset_sources.c.source_id == source_id)
         return [row.dataset_id for row in self.session.rows(statement)]
@@ -132,6 +139,8 @@ class DatasetRepository(Repository):
         tables = (exceptions, streams, predictions, model_tags, models, annotations, labels, imports)
         for table in (*tables, dataset_sources):
             self.session.run(delete(table).where(table.c.dataset_id == dataset_id))
+        delete_snapshots(self.session, dataset_id)
+        forget_of(self.session, select(webhooks.c.id).where(webhooks.c.dataset_id == dataset_id))
         self.session.run(delete(datasets).where(datasets.c.id == dataset_id))
         if own is not None:
             SourceRepository(self.session).delete(own)

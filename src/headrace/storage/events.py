@@ -1,8 +1,9 @@
 """Statements of the event log and of kept replies."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from sqlalchemy import delete, insert, select, tuple_
+from sqlalchemy import ColumnElement, Row, delete, insert, select, tuple_
 
 from headrace.core.events import Event
 from headrace.core.idempotency import KEEP_SECONDS, Reply
@@ -10,11 +11,37 @@ from headrace.core.positions import Position
 from headrace.core.rights import Scope
 from headrace.storage.projects import in_scope
 from headrace.storage.schema import events, replies
-from headrace.storage.session import Repository, dumps, loads
+from headrace.storage.session import Repository, Session, dumps, loads
+
+
+def _event(row: Row[Any]) -> Event:
+    return Event(
+        id=row.id,
+        position=Position(row.x, row.n),
+        at=row.at,
+        actor_id=row.actor_id,
+        kind=row.kind,
+        project_id=row.project_id,
+        dataset_id=row.dataset_id,
+        subject_id=row.subject_id,
+        data=loads(row.data),
+    )
+
+
+def _behind(position: Position) -> ColumnElement[bool]:
+    return tuple_(events.c.x, events.c.n) > tuple_(position.x, position.n)
+
+
+def _of(dataset_id: int | None) -> ColumnElement[bool]:
+    return events.c.dataset_id.is_not(None) if dataset_id is None else events.c.dataset_id == dataset_id
 
 
 class EventRepository(Repository):
-    """See `core.events.Events`."""
+    """See `core.events.Events`. `told` is called with the dataset of every event that has one."""
+
+    def __init__(self, session: Session, told: Callable[[int], None]) -> None:
+        super().__init__(session)
+        self._told = told
 
     def add(
         self,
@@ -40,6 +67,8 @@ class EventRepository(Repository):
                 data=dumps(data or {}),
             )
         )
+        if dataset_id is not None:
+            self._told(dataset_id)
 
     def after(
         self, position: Position, *, scope: Scope, limit: int, start: int | None = None, end: int | None = None
@@ -50,7 +79,7 @@ class EventRepository(Repository):
         statement = (
             select(events)
             .where(
-                tuple_(events.c.x, events.c.n) > tuple_(position.x, position.n),
+                _behind(position),
                 in_scope(self.session, events.c.project_id, scope),
                 *self.session.readable(events.c.x),
                 *span,
@@ -58,20 +87,24 @@ class EventRepository(Repository):
             .order_by(events.c.x, events.c.n)
             .limit(limit)
         )
-        return [
-            Event(
-                id=row.id,
-                position=Position(row.x, row.n),
-                at=row.at,
-                actor_id=row.actor_id,
-                kind=row.kind,
-                project_id=row.project_id,
-                dataset_id=row.dataset_id,
-                subject_id=row.subject_id,
-                data=loads(row.data),
-            )
-            for row in self.session.rows(statement)
-        ]
+        return [_event(row) for row in self.session.rows(statement)]
+
+    def get(self, event_id: int) -> Event | None:
+        row = self.session.first(select(events).where(events.c.id == event_id))
+        return _event(row) if row else None
+
+    def of_dataset(self, position: Position, dataset_id: int | None, limit: int) -> list[Event]:
+        mine = (_behind(position), _of(dataset_id), *self.session.readable(events.c.x))
+        statement = select(events).where(*mine).order_by(events.c.x, events.c.n).limit(limit)
+        return [_event(row) for row in self.session.rows(statement)]
+
+    def any_behind(self, position: Position, dataset_id: int | None) -> bool:
+        return self.session.first(select(events.c.id).where(_behind(position), _of(dataset_id)).limit(1)) is not None
+
+    def first_since(self, at: int) -> Position | None:
+        since = select(events.c.x, events.c.n).where(events.c.at >= at).order_by(events.c.x, events.c.n).limit(1)
+        row = self.session.first(since)
+        return Position(row.x, row.n) if row else None
 
 
 class ReplyRepository(Repository):

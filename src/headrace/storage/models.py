@@ -210,6 +210,11 @@ class PredictionRepository(Repository):
         statement = select(func.count()).select_from(predictions).where(*_pushed(dataset_id))
         return int(self.session.conn.execute(statement).scalar_one())
 
+    def pushed_versions(self, dataset_id: int) -> dict[str, int]:
+        version, count = predictions.c.model_version, func.count().label("held")
+        statement = select(version, count).where(*_pushed(dataset_id)).group_by(version).order_by(version)
+        return {row.model_version: row.held for row in self.session.rows(statement)}
+
     def forget(self, record_ids: Sequence[int]) -> None:
         mine = self.session.among(predictions.c.record_id, record_ids)
         self.session.run(delete(predictions).where(mine, predictions.c.model_id.is_not(None)))

@@ -315,6 +315,7 @@ predictions = Table(
         "ix_predictions_pushed",
         "dataset_id",
         "record_id",
+        "model_id",
         sqlite_where=text("model_id IS NULL"),
         postgresql_where=text("model_id IS NULL"),
     ),
@@ -400,6 +401,44 @@ upload_pieces = Table(
     Column("data", LargeBinary, nullable=False),
 )
 
+snapshots = Table(
+    "snapshots",
+    metadata,
+    _id(),
+    _int("dataset_id"),
+    _int("author_id"),
+    _text("title"),
+    _text("options"),
+    _int("task_count"),
+    _int("created_at"),
+    _maybe_int("finished_at"),
+    Index("ix_snapshots_dataset", "dataset_id"),
+    sqlite_autoincrement=True,
+)
+
+snapshot_files = Table(
+    "snapshot_files",
+    metadata,
+    _id(),
+    _int("snapshot_id"),
+    _text("format"),
+    _text("state"),
+    _int("job_id"),
+    _maybe_text("md5"),
+    _int("size"),
+    _maybe_text("error"),
+    UniqueConstraint("snapshot_id", "format"),
+    sqlite_autoincrement=True,
+)
+
+snapshot_pieces = Table(
+    "snapshot_pieces",
+    metadata,
+    Column("file_id", BigId, primary_key=True, autoincrement=False),
+    Column("sequence", BigId, primary_key=True, autoincrement=False),
+    Column("data", LargeBinary, nullable=False),
+)
+
 jobs = Table(
     "jobs",
     metadata,
@@ -454,4 +493,66 @@ replies = Table(
     Column("body", LargeBinary, nullable=False),
     _int("created_at"),
     Index("ix_replies_created", "created_at"),
+)
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    _id(),
+    _maybe_int("project_id"),
+    _maybe_int("dataset_id"),
+    _int("author_id"),
+    _text("url"),
+    _text("headers"),
+    _flag("send_payload"),
+    _flag("send_for_all_actions"),
+    _flag("is_active"),
+    _text("actions"),
+    _text("secret"),
+    _int("cursor_x"),
+    _int("cursor_n"),
+    _int("part"),
+    _int("failures"),
+    _maybe_int("retry_at"),
+    _maybe_int("job_id"),
+    _int("created_at"),
+    _int("updated_at"),
+    Index("ix_webhooks_dataset", "dataset_id"),
+    sqlite_autoincrement=True,
+)
+
+webhook_attempts = Table(
+    "webhook_attempts",
+    metadata,
+    _id(),
+    _int("webhook_id"),
+    _int("event_id"),
+    _int("x"),
+    _int("n"),
+    _text("action"),
+    _int("number"),
+    _int("at"),
+    _maybe_int("status"),
+    _maybe_text("error"),
+    _int("millis"),
+    Index("ix_webhook_attempts_webhook", "webhook_id", "id"),
+    sqlite_autoincrement=True,
+)
+
+dead_letters = Table(
+    "dead_letters",
+    metadata,
+    _id(),
+    _int("webhook_id"),
+    _int("event_id"),
+    _int("x"),
+    _int("n"),
+    _int("part"),
+    _text("action"),
+    _int("attempts"),
+    _text("error"),
+    _int("created_at"),
+    _flag("due"),
+    Index("ix_dead_letters_webhook", "webhook_id", "id"),
+    sqlite_autoincrement=True,
 )

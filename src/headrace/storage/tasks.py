@@ -21,11 +21,8 @@ class TaskRepository(Repository):
         return int(self.session.conn.execute(select(func.coalesce(func.max(records.c.id), 0))).scalar_one())
 
     def keys(self, dataset_id: int, source_id: int, selection: Selection, after: int, limit: int) -> list[TaskKey]:
-        if selection.annotated or selection.answered:
-            statement = self._annotated(dataset_id, selection, after)
-        else:
-            statement = select(records.c.number, records.c.id).where(records.c.number > after)
-            statement = statement.where(records.c.source_id == source_id).order_by(records.c.number)
+        annotated = selection.annotated or selection.answered
+        statement = self._annotated(dataset_id, selection, after) if annotated else self._all(source_id, after)
         record_id = statement.selected_columns[1]
         statement = statement.where(record_id <= selection.last_id)
         if selection.ids is not None:
@@ -33,6 +30,10 @@ class TaskRepository(Repository):
         if selection.since is not None:
             statement = statement.where(or_(*self._changed(dataset_id, record_id, selection.since)))
         return [TaskKey._make(row) for row in self.session.rows(statement.limit(limit))]
+
+    def _all(self, source_id: int, after: int) -> Select[Any]:
+        behind = (records.c.source_id == source_id, records.c.number > after)
+        return select(records.c.number, records.c.id).where(*behind).order_by(records.c.number)
 
     def _annotated(self, dataset_id: int, selection: Selection, after: int) -> Select[Any]:
         record_id = annotations.c.record_id

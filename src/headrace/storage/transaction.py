@@ -17,9 +17,12 @@ from headrace.storage.models import ModelRepository, PredictionRepository
 from headrace.storage.projects import ProjectRepository
 from headrace.storage.records import RecordRepository
 from headrace.storage.session import Session
+from headrace.storage.snapshots import SnapshotRepository
 from headrace.storage.sources import SourceRepository
 from headrace.storage.streams import ExceptionRepository, StreamRepository
+from headrace.storage.tasks import TaskRepository
 from headrace.storage.users import UserRepository
+from headrace.storage.webhooks import WebhookRepository
 
 
 class Transaction:
@@ -104,12 +107,24 @@ class Transaction:
         return ImportRepository(self.session)
 
     @cached_property
+    def tasks(self) -> TaskRepository:
+        return TaskRepository(self.session)
+
+    @cached_property
+    def snapshots(self) -> SnapshotRepository:
+        return SnapshotRepository(self.session)
+
+    @cached_property
     def jobs(self) -> JobRepository:
         return JobRepository(self.session, self._wake)
 
     @cached_property
     def events(self) -> EventRepository:
-        return EventRepository(self.session)
+        return EventRepository(self.session, self.webhooks.wake_listeners)
+
+    @cached_property
+    def webhooks(self) -> WebhookRepository:
+        return WebhookRepository(self.session, self.jobs)
 
     @cached_property
     def replies(self) -> ReplyRepository:

@@ -17,8 +17,8 @@ from headrace.core.projects import Project
 from headrace.core.sources import Source
 from headrace.core.times import format_timestamp, parse_timestamp
 from headrace.core.users import User
-from headrace.dialects.communications_mining import wire
 from headrace.dialects.communications_mining.boundary import dialect, ok, to_hex
+from headrace.dialects.communications_mining.wire import Closed
 from headrace.dialects.kit import Call
 
 SYSTEM = 0
@@ -26,11 +26,32 @@ TENANT = to_hex(1)
 DELETED = "(deleted)"
 
 
+class Span(Closed):
+    """A span of time, both bounds inclusive."""
+
+    minimum: str | None = None
+    maximum: str | None = None
+
+
+class AuditFilter(Closed):
+    """Which audit events are wanted."""
+
+    timestamp: Span | None = None
+
+
+class AuditBody(Closed):
+    """Body of the audit query."""
+
+    filter: AuditFilter | None = None
+    limit: int | None = None
+    continuation: str | None = None
+
+
 @dialect.route("POST", "/api/v1/audit_events/query")
 async def query_audit_events(call: Call) -> Response:
     """Audit events of a span of time, with the users, projects, datasets and sources that they name."""
-    body = await call.json(wire.AuditBody)
-    span = (body.filter and body.filter.timestamp) or wire.Span()
+    body = await call.json(AuditBody)
+    span = (body.filter and body.filter.timestamp) or Span()
     request = AuditRequest(
         start=None if span.minimum is None else parse_timestamp(span.minimum),
         end=None if span.maximum is None else parse_timestamp(span.maximum),

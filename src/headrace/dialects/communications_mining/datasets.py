@@ -9,10 +9,9 @@ from headrace.core.records import TimeOrder
 from headrace.core.rights import Permission
 from headrace.core.sources import Ref
 from headrace.core.store import Tx
-from headrace.dialects.communications_mining import wire
+from headrace.dialects.communications_mining import wire, wire_datasets
 from headrace.dialects.communications_mining.boundary import (
     dialect,
-    from_hex,
     hex_ids,
     ok,
     parse_uid,
@@ -33,7 +32,7 @@ STEM = "/api/v1/datasets"
 PLAIN_FIELDS = ("title", "description", "model_family", "has_sentiment")
 
 
-def _changes(fields: wire.DatasetFields) -> dict[str, object]:
+def _changes(fields: wire_datasets.DatasetFields) -> dict[str, object]:
     """What the request says of a dataset, in the domain's names; absent stays absent."""
     changes = {name: getattr(fields, name) for name in PLAIN_FIELDS if getattr(fields, name) is not None}
     settings = _settings(fields)
@@ -44,7 +43,7 @@ def _changes(fields: wire.DatasetFields) -> dict[str, object]:
     return changes
 
 
-def _settings(fields: wire.DatasetFields) -> dict[str, object]:
+def _settings(fields: wire_datasets.DatasetFields) -> dict[str, object]:
     """What this dialect alone keeps of a dataset, as it will be answered."""
     given = {
         "entity_defs": None if fields.entity_defs is None else entities_of(fields.entity_defs),
@@ -85,7 +84,7 @@ async def list_project_datasets(call: Call) -> Response:
 @dialect.route("PUT", STEM + "/{project}/{dataset}")
 async def create_dataset(call: Call) -> Response:
     """Create a dataset; a name that is taken is refused and nothing is overwritten."""
-    fields = (await call.json(wire.DatasetBody)).dataset
+    fields = (await call.json(wire_datasets.DatasetBody)).dataset
     project, name = call.text("project"), call.text("dataset")
     changes, labels = _changes(fields), labels_of(fields) or []
     copied: Ref | None = None
@@ -104,7 +103,7 @@ async def create_dataset(call: Call) -> Response:
 @dialect.route("POST", *paths(STEM, "dataset"))
 async def update_dataset(call: Call) -> Response:
     """Change a dataset partially: an absent key keeps, an empty `source_ids` clears."""
-    fields, wanted = (await call.json(wire.DatasetBody)).dataset, ref(call, "dataset")
+    fields, wanted = (await call.json(wire_datasets.DatasetBody)).dataset, ref(call, "dataset")
     changes, labels = _changes(fields), labels_of(fields)
     return ok(
         dataset=await call.write(lambda tx: _json(tx, datasets.update(tx, call.who, wanted, changes, labels=labels)))

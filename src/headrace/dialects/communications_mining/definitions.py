@@ -5,13 +5,13 @@ from collections.abc import Sequence
 
 from headrace.core.datasets import Label
 from headrace.core.errors import Invalid, NotBuilt
-from headrace.dialects.communications_mining import wire
+from headrace.dialects.communications_mining import wire_datasets
 from headrace.dialects.communications_mining.boundary import to_hex
 
 DEFAULT_GROUP = "default"
 
 
-def labels_of(fields: wire.DatasetFields) -> list[Label] | None:
+def labels_of(fields: wire_datasets.DatasetFields) -> list[Label] | None:
     """The taxonomy a request gives: its label definitions and those of the default group, each name once.
 
     None when it gives none; raises NotBuilt for another group.
@@ -33,7 +33,7 @@ def check_group(name: str) -> None:
         raise NotBuilt(f"only the label group '{DEFAULT_GROUP}' is kept", fields={"group": name[:80]})
 
 
-def label_of(item: wire.LabelDef) -> Label:
+def label_of(item: wire_datasets.LabelDef) -> Label:
     """A label definition as it is stored; a pretrained label without a name has the label's own."""
     definition: dict[str, object] = {}
     if item.external_id is not None:
@@ -47,19 +47,19 @@ def label_of(item: wire.LabelDef) -> Label:
     return Label(name=item.name, title=item.title, instructions=item.instructions, definition=definition)
 
 
-def entities_of(items: Sequence[wire.EntityDef]) -> list[dict[str, object]]:
+def entities_of(items: Sequence[wire_datasets.EntityDef]) -> list[dict[str, object]]:
     """Entity definitions with everything that an answer must hold; raises Invalid for a name given twice."""
     _check_names("entity_defs", [item.name for item in items])
     return [_entity(item) for item in items]
 
 
-def fields_of(items: Sequence[wire.GeneralField]) -> list[dict[str, object]]:
+def fields_of(items: Sequence[wire_datasets.GeneralField]) -> list[dict[str, object]]:
     """General fields with everything that an answer must hold; raises Invalid for a name given twice."""
     _check_names("general_fields", [item.api_name for item in items])
     return [_field(item) for item in items]
 
 
-def _entity(item: wire.EntityDef) -> dict[str, object]:
+def _entity(item: wire_datasets.EntityDef) -> dict[str, object]:
     found: dict[str, object] = {
         "id": item.id or id_of("entity", item.name),
         "name": item.name,
@@ -73,7 +73,7 @@ def _entity(item: wire.EntityDef) -> dict[str, object]:
     return found | {key: value for key, value in optional.items() if value is not None}
 
 
-def _field(item: wire.GeneralField) -> dict[str, object]:
+def _field(item: wire_datasets.GeneralField) -> dict[str, object]:
     found: dict[str, object] = {
         "field_id": item.field_id or id_of("field", item.api_name),
         "api_name": item.api_name,

@@ -14,7 +14,7 @@ from headrace.core.reviews import Reviewed
 from headrace.core.rights import Permission
 from headrace.core.store import Tx
 from headrace.core.streams import text_keys
-from headrace.dialects.communications_mining import wire
+from headrace.dialects.communications_mining import wire_datasets
 from headrace.dialects.communications_mining.boundary import (
     dialect,
     from_hex,
@@ -37,7 +37,7 @@ from headrace.dialects.communications_mining.translate import (
 from headrace.dialects.kit import Call
 
 STEM = "/api/_private/datasets"
-Group = TypeVar("Group", wire.Labelling, wire.MoonForm)
+Group = TypeVar("Group", wire_datasets.Labelling, wire_datasets.MoonForm)
 
 PAGE_DEFAULT = 64
 PAGE_MAX = 256
@@ -65,7 +65,7 @@ def annotated_json(item: Reviewed, text_keys: Mapping[int, tuple[str, ...]]) -> 
 @dialect.route("POST", *paths(STEM, "dataset", "/labellings/{uid}"))
 async def label_comment(call: Call) -> Response:
     """Set the labelling of a comment: an absent list keeps what is there, an empty one clears it."""
-    body, wanted, uid = await call.json(wire.LabellingBody), ref(call, "dataset"), parse_uid(call.text("uid"))
+    body, wanted, uid = await call.json(wire_datasets.LabellingBody), ref(call, "dataset"), parse_uid(call.text("uid"))
     assigned, dismissed = _lists(body)
 
     def label(tx: Tx) -> dict[str, object]:
@@ -100,9 +100,11 @@ async def list_labellings(call: Call) -> Response:
     return ok(results=shown, after=record_key(page.items[-1].record)) if shown else ok(results=[])
 
 
-def _lists(body: wire.LabellingBody) -> tuple[Sequence[Assigned] | None, Sequence[Assigned] | None]:
+def _lists(body: wire_datasets.LabellingBody) -> tuple[Sequence[Assigned] | None, Sequence[Assigned] | None]:
     """The assigned and dismissed labels of a request; moon forms name labels that count as such."""
-    group = _only([body.labelling] if isinstance(body.labelling, wire.Labelling) else body.labelling, "labelling")
+    group = _only(
+        [body.labelling] if isinstance(body.labelling, wire_datasets.Labelling) else body.labelling, "labelling"
+    )
     form = _only(body.moon_forms, "moon_forms")
     assigned = _joined(group.assigned if group else None, form.assigned if form else None)
     return assigned, _joined(group.dismissed if group else None, form.dismissed if form else None)
@@ -118,7 +120,7 @@ def _only(groups: Sequence[Group] | None, field: str) -> Group | None:
 
 
 def _joined(
-    labels: Sequence[wire.AssignedLabel] | None, forms: Sequence[wire.MoonLabel] | None
+    labels: Sequence[wire_datasets.AssignedLabel] | None, forms: Sequence[wire_datasets.MoonLabel] | None
 ) -> tuple[Assigned, ...] | None:
     """The labels of a list and of forms, each once; None when neither is there."""
     named = assigned_labels(None if forms is None else [form.label for form in forms])
@@ -126,7 +128,7 @@ def _joined(
     return None if named is None and given is None else tuple(dict.fromkeys((*(given or ()), *(named or ()))))
 
 
-def _extra(tx: Tx, dataset: Dataset, record_id: int, body: wire.LabellingBody) -> dict[str, object]:
+def _extra(tx: Tx, dataset: Dataset, record_id: int, body: wire_datasets.LabellingBody) -> dict[str, object]:
     """What is stored beside the labels: entities with whole spans, and moon forms as they were sent."""
     extra: dict[str, object] = {}
     if body.entities is not None:
@@ -142,13 +144,13 @@ def _extra(tx: Tx, dataset: Dataset, record_id: int, body: wire.LabellingBody) -
     return extra
 
 
-def _form_json(form: wire.MoonForm) -> dict[str, object]:
+def _form_json(form: wire_datasets.MoonForm) -> dict[str, object]:
     lists = {"assigned": form.assigned, "dismissed": form.dismissed}
     return {"group": form.group} | {
         name: [_captured_json(item) for item in items] for name, items in lists.items() if items
     }
 
 
-def _captured_json(item: wire.MoonLabel) -> dict[str, object]:
+def _captured_json(item: wire_datasets.MoonLabel) -> dict[str, object]:
     label = {"name": label_name(item.label.name), "sentiment": item.label.sentiment}
     return {"label": label, "captures": item.captures}

@@ -7,7 +7,7 @@ from headrace.core.errors import NotFound
 from headrace.core.models import Model, ModelTag
 from headrace.core.times import format_timestamp
 from headrace.core.validation import Curve
-from headrace.dialects.communications_mining import wire
+from headrace.dialects.communications_mining import wire_models
 from headrace.dialects.communications_mining.boundary import dialect, ok, paths, ref
 from headrace.dialects.communications_mining.translate import label_json, label_name
 from headrace.dialects.kit import Call
@@ -88,7 +88,7 @@ async def list_tags(call: Call) -> Response:
 @dialect.route("PUT", *paths(PUBLIC, "dataset", "/model-tags/{tag}"))
 async def put_tag(call: Call) -> Response:
     """Point a tag at a version, which is pinned by it."""
-    body, wanted, name = await call.json(wire.ModelTagBody), ref(call, "dataset"), call.text("tag")
+    body, wanted, name = await call.json(wire_models.ModelTagBody), ref(call, "dataset"), call.text("tag")
     number = body.model_tag.version
     return ok(model_tag=tag_json(await call.write(lambda tx: models.tag(tx, call.who, wanted, name, number))))
 
@@ -104,7 +104,7 @@ async def delete_tag(call: Call) -> Response:
 @dialect.route("POST", *paths(PRIVATE, "dataset", "/labellers"))
 async def list_models(call: Call) -> Response:
     """The dataset's model versions, newest first. What was swept is gone, so `include_deleted` adds nothing."""
-    body = await call.json(wire.LabellersBody) if await call.body() else wire.LabellersBody()
+    body = await call.json(wire_models.LabellersBody) if await call.body() else wire_models.LabellersBody()
     wanted = ref(call, "dataset")
     found = await call.read(
         lambda tx: models.list_models(
@@ -130,7 +130,7 @@ async def get_validation(call: Call) -> Response:
 @dialect.route("POST", *paths(PRIVATE, "dataset", "/labellers/{version}/label-validation"))
 async def get_label_validation(call: Call) -> Response:
     """Precision and recall of one label by threshold: thresholds fall to 0, recalls rise to 1."""
-    body, wanted, name = await call.json(wire.LabelValidationBody), ref(call, "dataset"), version_name(call)
+    body, wanted, name = await call.json(wire_models.LabelValidationBody), ref(call, "dataset"), version_name(call)
     label = label_name(body.label)
     curve = await call.read(lambda tx: validation.of_label(tx, call.who, wanted, name, label))
     return ok(label_validation=curve_json(curve))

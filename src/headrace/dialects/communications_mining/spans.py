@@ -5,16 +5,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from headrace.core.errors import Invalid
-from headrace.dialects.communications_mining import wire
+from headrace.dialects.communications_mining import wire_datasets
 
 
-def entities_json(entities: Sequence[wire.Entity], comment: str) -> list[dict[str, object]]:
+def entities_json(entities: Sequence[wire_datasets.Entity], comment: str) -> list[dict[str, object]]:
     """Entities as they are stored and answered, each span complete; raises Invalid for one outside the comment."""
     messages = json.loads(comment).get("messages", []) if entities else []
     return [_entity(entity, messages) for entity in entities]
 
 
-def _entity(entity: wire.Entity, messages: Sequence[Mapping[str, Any]]) -> dict[str, object]:
+def _entity(entity: wire_datasets.Entity, messages: Sequence[Mapping[str, Any]]) -> dict[str, object]:
     spans = [_span(span, _part(span, messages)) for span in entity.spans]
     found: dict[str, object] = {
         "name": entity.name,
@@ -24,7 +24,7 @@ def _entity(entity: wire.Entity, messages: Sequence[Mapping[str, Any]]) -> dict[
     return found | ({"field_id": entity.field_id} if entity.field_id is not None else {})
 
 
-def _part(span: wire.EntitySpan, messages: Sequence[Mapping[str, Any]]) -> str:
+def _part(span: wire_datasets.EntitySpan, messages: Sequence[Mapping[str, Any]]) -> str:
     """The text that a span lies in."""
     if not 0 <= span.message_index < len(messages):
         raise Invalid("entities: message_index names no message of the comment", fields={"message_index": ""})
@@ -37,7 +37,7 @@ def _part(span: wire.EntitySpan, messages: Sequence[Mapping[str, Any]]) -> str:
     return text
 
 
-def _span(span: wire.EntitySpan, text: str) -> dict[str, object]:
+def _span(span: wire_datasets.EntitySpan, text: str) -> dict[str, object]:
     start, end = (
         _character(span.utf16_byte_start, span.char_start, text),
         _character(span.utf16_byte_end, span.char_end, text),

@@ -17,7 +17,7 @@ from headrace.core.records import NewRecord, Record, key_of
 from headrace.core.sources import Source
 from headrace.core.streams import Stream
 from headrace.core.times import format_timestamp, parse_timestamp
-from headrace.dialects.communications_mining import wire
+from headrace.dialects.communications_mining import wire, wire_datasets
 from headrace.dialects.communications_mining.boundary import read_instant, to_hex, uid_of
 
 SERVER_KEYS = ("context", "uid", "source_id", "created_at", "last_modified", "has_annotations")
@@ -123,7 +123,7 @@ def comment_raw(record: Record, text_keys: TextKeys) -> Raw:
     return Raw(comment_json(record, text_keys).encode())
 
 
-def assigned_labels(labels: Sequence[wire.AssignedLabel] | None) -> tuple[Assigned, ...] | None:
+def assigned_labels(labels: Sequence[wire_datasets.AssignedLabel] | None) -> tuple[Assigned, ...] | None:
     """Labels of a labelling request; None stays None."""
     if labels is None:
         return None

@@ -1,7 +1,9 @@
 """The two calls of the oldest uploader: comments by dataset, each naming its source, and the newest ones back."""
 
 from collections.abc import Sequence
+from typing import Any
 
+from msgspec import field
 from starlette.responses import Response
 
 from headrace.core import content, filters, intake
@@ -10,16 +12,38 @@ from headrace.core.query import QueryRequest, query
 from headrace.core.records import NewRecord
 from headrace.core.times import format_timestamp, parse_timestamp
 from headrace.decode import encode
-from headrace.dialects.communications_mining import wire
 from headrace.dialects.communications_mining.boundary import dialect, ok, ref
 from headrace.dialects.communications_mining.translate import check_properties, comment_raw
+from headrace.dialects.communications_mining.wire import BodyText, Closed, CommentId
 from headrace.dialects.kit import Call
 
 STEM = "/api/voc/datasets/{project}/{dataset}"
 SOURCE = "string:Source"
 
 
-def by_source(comments: Sequence[wire.FlatComment]) -> dict[str, list[NewRecord]]:
+class FlatComment(Closed):
+    """A comment of one text, as the oldest uploader sends it."""
+
+    id: CommentId
+    timestamp: str
+    original_text: BodyText
+    user_properties: dict[str, str | int | float]
+
+
+class FlatComments(Closed):
+    """Body of sync by dataset."""
+
+    comments: list[FlatComment]
+
+
+class RecentBody(Closed):
+    """Body of recent."""
+
+    limit: int = 64
+    filter: dict[str, Any] = field(default_factory=dict)
+
+
+def by_source(comments: Sequence[FlatComment]) -> dict[str, list[NewRecord]]:
     """The comments as records, under what each says of its source; raises Invalid where one says nothing."""
     found: dict[str, list[NewRecord]] = {}
     for comment in comments:
@@ -31,7 +55,7 @@ def by_source(comments: Sequence[wire.FlatComment]) -> dict[str, list[NewRecord]
     return found
 
 
-def _record(comment: wire.FlatComment) -> NewRecord:
+def _record(comment: FlatComment) -> NewRecord:
     timestamp = parse_timestamp(comment.timestamp)
     body = {
         "id": comment.id,
@@ -46,7 +70,7 @@ def _record(comment: wire.FlatComment) -> NewRecord:
 @dialect.route("POST", STEM + "/sync")
 async def sync_flat_comments(call: Call) -> Response:
     """Insert or update comments by their id, each in the source it names, which is made when missing."""
-    rows, wanted = by_source((await call.json(wire.FlatComments)).comments), ref(call, "dataset")
+    rows, wanted = by_source((await call.json(FlatComments)).comments), ref(call, "dataset")
     counts = await call.write(lambda tx: intake.deliver(tx, call.who, wanted, rows))
     return ok(new=counts.new, updated=counts.updated, unchanged=counts.unchanged)
 
@@ -54,7 +78,7 @@ async def sync_flat_comments(call: Call) -> Response:
 @dialect.route("POST", STEM + "/recent")
 async def recent_comments(call: Call) -> Response:
     """The newest comments that match a filter, newest first."""
-    body, wanted = await call.json(wire.RecentBody), ref(call, "dataset")
+    body, wanted = await call.json(RecentBody), ref(call, "dataset")
     request = QueryRequest(filter=filters.parse(body.filter, where="filter"), limit=body.limit)
     found = (await call.read(lambda tx: query(tx, call.who, wanted, request, None))).reviews
     return ok(comments=[comment_raw(item.record, found.text_keys) for item in found.items])

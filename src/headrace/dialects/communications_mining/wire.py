@@ -11,8 +11,6 @@ Address = Annotated[str, Meta(min_length=1, max_length=512)]
 CommentId = Annotated[str, Meta(pattern=r"^[\w\x21-\x2e\x3a-\x40\x5b-\x60\x7b-\x7e]{1,1024}\Z")]
 Language = Annotated[str, Meta(min_length=1, max_length=8)]
 ShortText = Annotated[str, Meta(max_length=256)]
-HexId = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$")]
-DatasetFlag = Literal["gpt4", "external_moon_llm", "qos", "zero_shot_labels", "ixp"]
 
 
 class Closed(Struct, forbid_unknown_fields=True, kw_only=True, gc=False):
@@ -74,6 +72,44 @@ class Comments(Closed):
     """Body of sync and PUT comments."""
 
     comments: list[Comment]
+
+
+class RawHeaders(Closed):
+    """The headers of a mail, as one block or by name."""
+
+    raw: str | None = None
+    parsed: dict[str, str | list[str]] | None = None
+
+
+class RawBody(Closed):
+    """The body of a mail, as text or as HTML."""
+
+    plain: str | None = None
+    html: str | None = None
+
+
+class RawEmail(Closed):
+    """A mail as it was sent."""
+
+    headers: RawHeaders
+    body: RawBody
+    attachments: Annotated[list[Attachment], Meta(max_length=128)] | None = None
+
+
+class RawDocument(Closed):
+    """A mail with what its uploader says of it."""
+
+    raw_email: RawEmail
+    user_properties: dict[str, str | int | float] | None = None
+    comment_id: CommentId | None = None
+
+
+class RawEmailsBody(Closed):
+    """Body of sync-raw-emails."""
+
+    documents: list[RawDocument]
+    transform_tag: str | None = None
+    include_comments: bool = False
 
 
 class ProjectFields(Closed):
@@ -162,87 +198,6 @@ class SourceBody(Closed):
     """Body of PUT and POST source."""
 
     source: SourceFields
-
-
-class MoonField(Closed):
-    """One field of a label's moon form."""
-
-    name: str
-    kind: str
-    instructions: str = ""
-
-
-class Pretrained(Closed):
-    """A pretrained label that a definition stands on."""
-
-    id: str
-    name: str | None = None
-
-
-class LabelDef(Closed):
-    """A label definition."""
-
-    name: str
-    title: str = ""
-    instructions: str = ""
-    external_id: str | None = None
-    pretrained: Pretrained | None = None
-    moon_form: list[MoonField] | None = None
-
-
-class LabelGroup(Closed):
-    """A group of label definitions."""
-
-    name: str
-    label_defs: list[LabelDef] = []
-
-
-class EntityDef(Closed):
-    """A kind of entity."""
-
-    name: Annotated[str, Meta(min_length=1, max_length=256)]
-    title: Title = ""
-    id: HexId | None = None
-    trainable: bool = False
-    color: Annotated[int, Meta(ge=0, lt=2**32)] = 0
-    inherits_from: list[str] = []
-    flags: list[str] = field(default=[], name="_entity_def_flags")
-    rules: Any = None
-    instructions: str | None = None
-
-
-class GeneralField(Closed):
-    """A field that a comment may hold, whatever its labels."""
-
-    api_name: Annotated[str, Meta(min_length=1, max_length=256)]
-    title: Title = ""
-    field_id: HexId | None = None
-    field_type_id: str | None = None
-    field_type_name: str | None = None
-    instructions: str | None = None
-
-
-class DatasetFields(Closed):
-    """What may be said of a dataset."""
-
-    title: Title | None = None
-    description: Description | None = None
-    source_ids: list[str] | None = None
-    model_family: str | None = None
-    has_sentiment: bool | None = None
-    entity_defs: list[EntityDef] | None = None
-    general_fields: list[GeneralField] | None = None
-    label_defs: list[LabelDef] | None = None
-    label_groups: list[LabelGroup] | None = None
-    copy_annotations_from: str | None = None
-    dataset_flags: list[DatasetFlag] | None = field(default=None, name="_dataset_flags")
-    model_config: dict[str, Any] | None = field(default=None, name="_model_config")
-
-
-class DatasetBody(Closed):
-    """Body of PUT and POST dataset."""
-
-    dataset: DatasetFields
 
 
 class LabelThreshold(Closed):
@@ -365,176 +320,3 @@ class ExportBody(Closed):
     continuation: str | None = None
     limit: int = 64
     comment_filter: dict[str, Any] | None = None
-
-
-class AssignedLabel(Closed):
-    """A label assigned or dismissed; its name as text or as a list of its parts."""
-
-    name: str | list[str]
-    sentiment: Literal["positive", "negative"] = "positive"
-    metadata: Any = None
-
-
-class Labelling(Closed):
-    """Assigned and dismissed labels of one group; an absent list keeps what is there."""
-
-    group: str = "default"
-    assigned: list[AssignedLabel] | None = None
-    dismissed: list[AssignedLabel] | None = None
-
-
-class EntitySpan(Closed):
-    """Where an entity stands in a text, in bytes of UTF-16 or in characters; bytes count where both are given."""
-
-    content_part: str
-    message_index: int
-    utf16_byte_start: int | None = None
-    utf16_byte_end: int | None = None
-    char_start: int | None = None
-    char_end: int | None = None
-
-
-class Entity(Closed):
-    """An entity that somebody marked or dismissed."""
-
-    name: str
-    formatted_value: str
-    spans: list[EntitySpan] = []
-    field_id: str | None = None
-
-
-class EntityChange(Closed):
-    """Entities assigned and dismissed; an absent list keeps what is there."""
-
-    assigned: list[Entity] | None = None
-    dismissed: list[Entity] | None = None
-
-
-class MoonLabel(Closed):
-    """A label with what was captured for it."""
-
-    label: AssignedLabel
-    captures: list[Any] = []
-
-
-class MoonForm(Closed):
-    """What was captured for the labels of a group; its labels count as assigned or dismissed."""
-
-    group: str = "default"
-    assigned: list[MoonLabel] | None = None
-    dismissed: list[MoonLabel] | None = None
-
-
-class LabellingBody(Closed):
-    """Body of POST labellings; old files carry `labelling` as one object."""
-
-    labelling: list[Labelling] | Labelling | None = None
-    entities: EntityChange | None = None
-    moon_forms: list[MoonForm] | None = None
-
-
-class TagVersion(Closed):
-    """The version a tag points at."""
-
-    version: int
-
-
-class ModelTagBody(Closed):
-    """Body of PUT model-tags."""
-
-    model_tag: TagVersion
-
-
-class LabellersBody(Closed):
-    """Body of POST labellers."""
-
-    older_than_version: int | None = None
-    limit: Annotated[int, Meta(ge=1, le=100)] | None = None
-    include_deleted: bool | None = None
-
-
-class LabelValidationBody(Closed):
-    """Body of POST label-validation."""
-
-    label: str | list[str]
-
-
-class WantedLabel(Closed):
-    """A label to predict, with the probability it must reach."""
-
-    name: str | list[str]
-    threshold: float | None = None
-
-
-class PredictOptions(Closed):
-    """What every predicting body may say of the labels it wants."""
-
-    threshold: float | str | None = None
-    labels: list[WantedLabel] | None = None
-
-
-class Document(Closed):
-    """A document to predict: a comment that needs neither an id nor a timestamp."""
-
-    messages: Annotated[list[Message], Meta(max_length=2048)]
-    timestamp: str | None = None
-    user_properties: dict[str, str | int | float] | None = None
-    id: CommentId | None = None
-    thread_id: str | None = None
-    text_format: Literal["plain", "markdown"] | None = None
-    attachments: Annotated[list[Attachment], Meta(max_length=128)] | None = None
-
-
-class PredictBody(PredictOptions, kw_only=True):
-    """Body of predict."""
-
-    documents: list[Document]
-
-
-class PredictCommentsBody(PredictOptions, kw_only=True):
-    """Body of predict-comments."""
-
-    uids: list[str]
-
-
-class FlatComment(Closed):
-    """A comment of one text, as the oldest uploader sends it."""
-
-    id: CommentId
-    timestamp: str
-    original_text: BodyText
-    user_properties: dict[str, str | int | float]
-
-
-class FlatComments(Closed):
-    """Body of sync by dataset."""
-
-    comments: list[FlatComment]
-
-
-class RecentBody(Closed):
-    """Body of recent."""
-
-    limit: int = 64
-    filter: dict[str, Any] = {}
-
-
-class Span(Closed):
-    """A span of time, both bounds inclusive."""
-
-    minimum: str | None = None
-    maximum: str | None = None
-
-
-class AuditFilter(Closed):
-    """Which audit events are wanted."""
-
-    timestamp: Span | None = None
-
-
-class AuditBody(Closed):
-    """Body of the audit query."""
-
-    filter: AuditFilter | None = None
-    limit: int | None = None
-    continuation: str | None = None

@@ -15,13 +15,14 @@ from headrace.dialects.kit import QUERY_BOOLEANS, Call, Dialect, json_answer, re
 T = TypeVar("T")
 
 RELEASE = "1.23.2"
-PAGE_MAX = 10**9
 
 NOUNS: Mapping[str, str] = {
     "annotation": "Annotation",
     "task": "Task",
     "record": "Task",
     "import": "ProjectImport",
+    "export": "Export",
+    "webhook": "Webhook",
     "project": "Project",
     "dataset": "Project",
 }
@@ -33,6 +34,11 @@ REQUEST_FIELDS: Mapping[str, str] = {
     "result": "result",
     "completed_by": "completed_by",
     "label": "label_config",
+    "url": "url",
+    "headers": "headers",
+    "from": "from",
+    "export_type": "export_type",
+    "since": "since",
 }
 """The request field under which a fault is told, by the field that a domain error speaks of."""
 
@@ -162,12 +168,10 @@ def media_type(call: Call) -> str:
 
 
 async def json_body(call: Call, shape: type[T]) -> T:
-    """A JSON body of a shape; raises UnsupportedMediaType for another content type, an empty body counts as {}."""
+    """A JSON body of a shape; raises UnsupportedMediaType for another content type, Malformed, or Invalid."""
     kind = media_type(call)
     if kind not in ("application/json", ""):
         raise unsupported(kind)
-    if not await call.body():
-        raise Malformed("the body is empty")
     return await call.json(shape)
 
 

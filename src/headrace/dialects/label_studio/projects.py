@@ -1,6 +1,6 @@
 """Projects: datasets with a source of their own."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from msgspec import UNSET
 from starlette.responses import Response
@@ -11,6 +11,7 @@ from headrace.core.errors import Invalid
 from headrace.core.idempotency import Reply
 from headrace.core.rights import Permission
 from headrace.core.store import Tx
+from headrace.core.tasks import ProjectView
 from headrace.dialects.kit import Call, json_answer, json_reply
 from headrace.dialects.label_studio import wire
 from headrace.dialects.label_studio.boundary import (
@@ -22,7 +23,7 @@ from headrace.dialects.label_studio.boundary import (
     page_number,
     page_size,
 )
-from headrace.dialects.label_studio.translate import SETTINGS, only, project_json
+from headrace.dialects.label_studio.translate import SETTINGS, Json, counters_json, only, project_json
 
 STEM = "/api/projects"
 ONE = STEM + "/{project}"
@@ -56,13 +57,14 @@ def _config(body: wire.Project) -> str | None:
     """The label config of a request, checked; None when it names none."""
     if body.label_config is UNSET or body.label_config is None:
         return None
-    problem = _config_problem(body.label_config)
+    problem = config_problem(body.label_config)
     if problem:
         raise invalid("label_config", problem)
     return body.label_config
 
 
-def _config_problem(xml: str) -> str | None:
+def config_problem(xml: str) -> str | None:
+    """Why a label config cannot be read, or None when it can."""
     try:
         label_config.parse(xml)
     except Invalid as error:
@@ -93,20 +95,36 @@ async def create_project(call: Call) -> Response:
 @dialect.route("POST", STEM + "/validate")
 async def validate_config(call: Call) -> Response:
     """Check a label config without storing anything; a fault comes without the usual error body."""
-    problem = _config_problem((await json_body(call, wire.LabelConfigBody)).label_config)
+    problem = config_problem((await json_body(call, wire.LabelConfigBody)).label_config)
     return json_answer({"label_config": [problem]}, 400) if problem else Response(status_code=204)
 
 
 @dialect.route("GET", STEM)
 async def list_projects(call: Call) -> Response:
     """A page of the projects, newest first unless `ordering` says otherwise."""
+    return await _page(call, STEM + "/", project_json, lambda found: found)
+
+
+@dialect.route("GET", STEM + "/counts")
+async def list_counts(call: Call) -> Response:
+    """A page of the projects' counters, oldest project first."""
+    return await _page(call, STEM + "/counts/", counters_json, lambda found: found[::-1])
+
+
+async def _page(
+    call: Call,
+    path: str,
+    shown: Callable[[ProjectView], Json],
+    turned: Callable[[list[Dataset]], list[Dataset]],
+) -> Response:
+    """A page of the projects that the query is about, as they are to be shown."""
     page, size = page_number(call), page_size(call, PAGE_DEFAULT, PAGE_MOST) or PAGE_MOST
     include = names(call, "include")
 
-    def read(tx: Tx) -> tuple[int, list[dict[str, object]]]:
-        found = _ordered(call, _wanted(call, tasks.list_projects(tx, call.who)))
-        shown = found[(page - 1) * size : page * size]
-        return len(found), [only(project_json(tasks.view_project(tx, call.who, item)), include) for item in shown]
+    def read(tx: Tx) -> tuple[int, list[Json]]:
+        found = _ordered(call, _wanted(call, turned(tasks.list_projects(tx, call.who))))
+        views = (tasks.view_project(tx, call.who, item) for item in found[(page - 1) * size : page * size])
+        return len(found), [only(shown(view), include) for view in views]
 
     count, results = await call.read(read)
     if not results and page > 1:
@@ -114,8 +132,8 @@ async def list_projects(call: Call) -> Response:
     return json_answer(
         {
             "count": count,
-            "next": _link(call, page + 1) if page * size < count else None,
-            "previous": _link(call, page - 1) if page > 1 else None,
+            "next": _link(call, path, page + 1) if page * size < count else None,
+            "previous": _link(call, path, page - 1) if page > 1 else None,
             "results": results,
         }
     )
@@ -134,10 +152,10 @@ def _ordered(call: Call, found: list[Dataset]) -> list[Dataset]:
     return sorted(found, key=lambda item: getattr(item, field), reverse=ordering.startswith("-"))
 
 
-def _link(call: Call, page: int) -> str:
+def _link(call: Call, path: str, page: int) -> str:
     """The address of another page, without a token that may stand in this one's."""
     url = call.request.url.include_query_params(page=page).remove_query_params("api_key")
-    return str(url.replace(path=STEM + "/"))
+    return str(url.replace(path=path))
 
 
 @dialect.route("GET", ONE)

@@ -61,6 +61,11 @@ def person_json(user: User) -> Json:
     }
 
 
+def author_json(user: User) -> Json:
+    """A user as the maker of a project or a snapshot."""
+    return {name: value for name, value in person_json(user).items() if name != "initials"}
+
+
 def config_of(dataset: Dataset) -> LabelConfig:
     """The label config of a project; one that a dataset without tasks lacks counts as empty."""
     return label_config.parse(dataset.label_config or EMPTY_CONFIG)
@@ -77,9 +82,7 @@ def project_json(view: ProjectView, *, counted: bool = True) -> Json:
         "description": dataset.description,
         "label_config": dataset.label_config,
         "organization": 1,
-        "created_by": {name: value for name, value in person_json(creator).items() if name != "initials"}
-        if creator
-        else None,
+        "created_by": author_json(creator) if creator else None,
         "created_at": format_timestamp(dataset.created_at),
         **{name: dataset.settings.get(name, default) for name, default in SETTINGS.items()},
         **{name: value if counted else None for name, value in _counters(view).items()},
@@ -91,6 +94,11 @@ def project_json(view: ProjectView, *, counted: bool = True) -> Json:
         "config_suitable_for_bulk_annotation": True,
         "state": None,
     }
+
+
+def counters_json(view: ProjectView) -> Json:
+    """A project's counters alone."""
+    return {"id": view.dataset.id, **_counters(view)}
 
 
 def _counters(view: ProjectView) -> dict[str, int]:

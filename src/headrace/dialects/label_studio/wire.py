@@ -79,6 +79,61 @@ class Annotation(Struct):
     unique_id: str | Optional = UNSET
 
 
+class TaskOptions(Struct, omit_defaults=True):
+    """Which tasks a snapshot takes."""
+
+    view: int | None = None
+    skipped: Literal["only", "exclude"] | None = None
+    finished: Literal["only", "exclude"] | None = None
+    annotated: Literal["only", "exclude"] | None = None
+    only_with_annotations: bool | None = None
+
+
+class AnnotationOptions(Struct, omit_defaults=True):
+    """Which annotations a snapshot shows."""
+
+    usual: bool | None = None
+    ground_truth: bool | None = None
+    skipped: bool | None = None
+
+
+class OnlyId(Struct, omit_defaults=True):
+    """Whether something is written as its id, or in full."""
+
+    only_id: bool | None = None
+
+
+class SerializationOptions(Struct, omit_defaults=True):
+    """How a snapshot is written."""
+
+    drafts: OnlyId | None = None
+    predictions: OnlyId | None = None
+    annotations__completed_by: OnlyId | None = None
+    interpolate_key_frames: bool | None = None
+
+
+class Snapshot(Struct):
+    """Body of POST exports."""
+
+    title: str | None = None
+    task_filter_options: TaskOptions | None = None
+    annotation_filter_options: AnnotationOptions | None = None
+    serialization_options: SerializationOptions | None = None
+
+
+class Conversion(Struct):
+    """Body of POST convert."""
+
+    export_type: str = ""
+    download_resources: bool | None = None
+
+
+class Made(Struct):
+    """The id of something that was made just now."""
+
+    id: int
+
+
 class Started(Struct):
     """What POST import answers."""
 
@@ -105,3 +160,27 @@ class Query(Struct):
     filters: Filters | None = None
     ordering: list[str] | None = None
     selected: Selected | None = field(name="selectedItems", default=None)
+
+
+class Webhook(Struct):
+    """Body of POST and PATCH webhook."""
+
+    url: str | UnsetType = UNSET
+    project: int | Optional = UNSET
+    send_payload: Flag = UNSET
+    send_for_all_actions: Flag = UNSET
+    headers: dict[str, str] | Optional = UNSET
+    is_active: Flag = UNSET
+    actions: list[str] | UnsetType = UNSET
+
+
+class Letters(Struct):
+    """Body of POST replay of dead letters."""
+
+    ids: list[int] | None = None
+
+
+class Replay(Struct):
+    """Body of POST replay."""
+
+    start: str = field(name="from")
