@@ -224,7 +224,7 @@ def test_strangers_see_nothing_and_viewers_change_nothing(api: TestClient, perso
     assert viewer.delete(f"/api/projects/{project}/").status_code == 403
 
 
-@pytest.mark.parametrize("number", ["abc", "0", "-1", "9" * 30, "1.5", "%00"])
+@pytest.mark.parametrize("number", ["abc", "0", "-1", "9" * 30, "1.5"])
 def test_ids_that_are_none_are_not_found(api: TestClient, number: str) -> None:
     """Nothing that is not a 64-bit id reaches the database."""
     errors_of(api.get(f"/api/projects/{number}"), 404)
