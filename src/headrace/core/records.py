@@ -105,6 +105,9 @@ class Records(Protocol):
     def head(self) -> Position:
         """The position at which a reader stands that has seen everything readable now."""
 
+    def state(self) -> str:
+        """A text that is another one after every commit that put something into the log."""
+
     def before_created(self, source_ids: Sequence[int], created_at: int) -> Position:
         """The position just before the first record created at or after the instant; the head if there is none."""
 

@@ -11,7 +11,6 @@ from headrace.core.annotations import Annotation
 from headrace.core.datasets import Dataset
 from headrace.core.errors import Invalid
 from headrace.core.label_config import SEPARATOR, LabelConfig
-from headrace.core.positions import Position
 from headrace.core.records import Record
 from headrace.core.rights import Permission, Principal
 from headrace.core.sources import Source
@@ -47,11 +46,11 @@ class Summary:
 
 
 class Begun(NamedTuple):
-    """A dataset to summarise, its source, and the head of the log: while that stays, so does the summary."""
+    """A dataset to summarise, its source, and the state of the store: while that stays, so does the summary."""
 
     dataset: Dataset
     source: Source
-    head: Position
+    state: str
     last_id: int
 
 
@@ -60,7 +59,7 @@ def begin(tx: "Tx", who: Principal, dataset_id: int) -> Begun:
     dataset = tasks.load_project(tx, who, dataset_id, Permission.VIEW_LABELS, Permission.VIEW_SOURCES)
     source = tx.sources.get(dataset.own_source_id or 0, None)
     assert source is not None, "a project has a source of its own"
-    return Begun(dataset, source, tx.records.head(), tx.tasks.last_id())
+    return Begun(dataset, source, tx.records.state(), tx.tasks.last_id())
 
 
 def summarise(store: "Store", begun: Begun) -> Summary:

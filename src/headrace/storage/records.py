@@ -141,6 +141,9 @@ class RecordRepository(Repository):
     def head(self) -> Position:
         return Position(*self.session.head())
 
+    def state(self) -> str:
+        return self.session.state()
+
     def before_created(self, source_ids: Sequence[int], created_at: int) -> Position:
         # Asked first: what is still open now may commit in front of the record that is found.
         head = self.head()

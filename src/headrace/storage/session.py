@@ -110,6 +110,12 @@ class Session:
         value = self.conn.execute(select(sequences.c.value).where(sequences.c.name == "log")).scalar_one()
         return 0, int(value)
 
+    def state(self) -> str:
+        """A text that is another one after every commit that put something into the log."""
+        if self.postgres:
+            return str(self.conn.exec_driver_sql("SELECT pg_current_snapshot()::text").scalar_one())
+        return str(self.head()[1])
+
     def readable(self, x: ColumnElement[int]) -> Sequence[ColumnElement[bool]]:
         """The conditions that keep a reader of the log below transactions which are still open."""
         if not self.postgres:

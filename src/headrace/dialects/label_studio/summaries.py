@@ -22,7 +22,7 @@ async def _summary(call: Call) -> tuple[Begun, Summary]:
     """The summary of a project; it is counted anew only when something has happened since it was counted last."""
     number = call.number("project")
     begun = await call.read(lambda tx: summaries.begin(tx, call.who, number))
-    key, version = ("summary", begun.dataset.id), begun.head
+    key, version = ("summary", begun.dataset.id), begun.state
     known = cast(Summary | None, call.services.kept.get(key, version))
     if known is None:
         known = await asyncio.to_thread(summaries.summarise, call.services.store, begun)
