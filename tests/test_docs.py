@@ -4,6 +4,11 @@ import re
 import runpy
 from pathlib import Path
 
+from starlette.testclient import TestClient
+
+from conftest import ok
+from headrace.app import DIALECTS
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -18,3 +23,11 @@ def test_links_between_pages_lead_somewhere() -> None:
     for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_openapi_lists_every_route(api: TestClient) -> None:
+    """Every method and path of every dialect is in openapi.json, once."""
+    listed = {(method.upper(), path) for path, item in ok(api.get("/openapi.json"))["paths"].items() for method in item}
+    declared = [(method, route.path) for dialect in DIALECTS for route in dialect.routes for method in route.methods]
+    assert listed == set(declared)
+    assert len(declared) == len(set(declared))

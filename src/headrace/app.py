@@ -159,14 +159,15 @@ def _framework(services: Services, application: Application) -> FastAPI:
     app = FastAPI(title="headrace", version=__version__, lifespan=lifespan, redirect_slashes=False)
     for dialect in DIALECTS:
         for route in by_precedence(dialect.routes):
-            app.add_api_route(
-                route.path,
-                endpoint(dialect, route, services),
-                methods=list(route.methods),
-                tags=[dialect.name],
-                response_class=Response,
-                operation_id=f"{dialect.name}.{route.handler.__name__}.{route.methods[0]}.{route.path}",
-            )
+            for method in route.methods:
+                app.add_api_route(
+                    route.path,
+                    endpoint(dialect, route, services),
+                    methods=[method],
+                    tags=[dialect.name],
+                    response_class=Response,
+                    operation_id=f"{dialect.name}.{route.handler.__name__}.{method}.{route.path}",
+                )
     pages.mount(app)
     app.router.routes.insert(0, ShortCut(app.router.routes))
 

@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from acceptance.server_process import TOKEN, ServerProcess
 
 SCRIPT = Path(__file__).parent / "sdk_script.py"

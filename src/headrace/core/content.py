@@ -64,18 +64,21 @@ class Facts(NamedTuple):
     attachments: Sequence[str] = ()
 
 
-def facts(kind: str, body: str, text_keys: Sequence[str] = ()) -> Facts:
-    """A record's facts: a comment's user properties, addresses and attachments; a task's other scalar fields."""
+def facts(kind: str, body: str, text_keys: Sequence[str] = (), needs: Collection[str] = Facts._fields) -> Facts:
+    """A record's facts: a comment's user properties, addresses and attachments; a task's other scalar fields.
+
+    A comment's lists are empty where the needs do not name them.
+    """
     value = json.loads(body)
     if kind != Kind.COMMENT:
         return Facts(properties=task_properties(value, text_keys))
     messages = value["messages"]
     return Facts(
         properties=value.get("user_properties") or {},
-        senders=[message["from"] for message in messages if message.get("from")],
-        to=_addresses(messages, "to"),
-        cc=_addresses(messages, "cc"),
-        bcc=_addresses(messages, "bcc"),
+        senders=[message["from"] for message in messages if message.get("from")] if "senders" in needs else (),
+        to=_addresses(messages, "to") if "to" in needs else (),
+        cc=_addresses(messages, "cc") if "cc" in needs else (),
+        bcc=_addresses(messages, "bcc") if "bcc" in needs else (),
         attachments=[attachment["content_type"] for attachment in value.get("attachments") or ()],
     )
 

@@ -126,7 +126,7 @@ def _ranked(tx: "Tx", finder: Finder, rank: Ranker, after: Place | None, count: 
     """The next matching places by rank. Ranks are looked through anew for each batch of candidates, and batches
     grow, so that a filter which nearly nothing matches costs few passes."""
     found: list[Place] = []
-    size = 2 * count
+    size = 2 * count if finder.matcher.exact else max(2 * count, CHUNK)
     while len(found) < count:
         places = (place for ids in _id_chunks(tx, finder.selection) for place in rank(ids))
         behind = places if after is None else (place for place in places if place > after)

@@ -40,24 +40,32 @@ def record_views(
     assigned = assigned_labels(tx, dataset, ids) if needs & {"reviewed", "labels"} else {}
     labels = {**predicted, **assigned}
     tagged = _exceptions(tx, dataset, ids) if "exceptions" in needs else {}
-    return [
-        RecordView(
-            source_id=record.source_id,
-            timestamp=record.timestamp,
-            reviewed=record.id in assigned,
-            labels=[label.name for label in labels.get(record.id, ())],
-            exceptions=tagged.get(record.id, ()),
-            **facts_of(record, keys, needs)._asdict(),
+    views = []
+    for record in records:
+        facts = facts_of(record, keys, needs)
+        views.append(
+            RecordView(
+                source_id=record.source_id,
+                timestamp=record.timestamp,
+                properties=facts.properties,
+                senders=facts.senders,
+                to=facts.to,
+                cc=facts.cc,
+                bcc=facts.bcc,
+                reviewed=record.id in assigned,
+                labels=[label.name for label in labels.get(record.id, ())],
+                exceptions=tagged.get(record.id, ()),
+                attachments=facts.attachments,
+            )
         )
-        for record in records
-    ]
+    return views
 
 
 def facts_of(record: "Record", keys: TextKeys, needs: frozenset[str]) -> content.Facts:
     """What the record's body tells a filter; nothing when the filter does not ask for it."""
     if needs.isdisjoint(IN_BODY):
         return _NO_FACTS
-    return content.facts(record.kind, record.body, keys.get(record.source_id, ()))
+    return content.facts(record.kind, record.body, keys.get(record.source_id, ()), needs)
 
 
 def assigned_labels(tx: "Tx", dataset: Dataset, record_ids: Sequence[int]) -> Labels:

@@ -3,6 +3,7 @@
 import heapq
 import struct
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, LargeBinary, exists, func, select, tuple_
@@ -15,6 +16,7 @@ from headrace.storage.schema import annotations, predictions, records, sources
 from headrace.storage.session import Repository
 
 LEAST_PAGE = 16
+CLOCK = (records.c.timestamp, records.c.id)
 _FLOAT = struct.Struct("<f")
 
 
@@ -31,14 +33,15 @@ class QueryRepository(Repository):
     def newest(self, selection: Selection, before: Key | None, limit: int) -> list[Record]:
         if len(selection.source_ids) == 1:
             statement = self._page(selection, selection.source_ids[0], COLUMNS, before, limit)
-            return [Record._make(row) for row in self.session.rows(statement)]
+            return list(map(Record._make, self.session.tuples(statement)))
         ids = [key.id for key in self.keys(selection, before, limit)]
         return RecordRepository(self.session).by_ids(ids, selection.source_ids)
 
     def keys(self, selection: Selection, before: Key | None, limit: int) -> list[Key]:
-        if not selection.source_ids:
-            return []
-        size = max(limit // len(selection.source_ids) + 1, LEAST_PAGE)
+        if len(selection.source_ids) == 1:
+            statement = self._page(selection, selection.source_ids[0], CLOCK, before, limit)
+            return list(map(Key._make, self.session.tuples(statement)))
+        size = max(limit // max(len(selection.source_ids), 1) + 1, LEAST_PAGE)
         heads = [self._keys(selection, source_id, before, size) for source_id in selection.source_ids]
         return [key for key, _ in zip(heapq.merge(*heads, reverse=True), range(limit), strict=False)]
 
@@ -58,22 +61,20 @@ class QueryRepository(Repository):
 
     def _keys(self, selection: Selection, source_id: int, before: Key | None, size: int) -> Iterator[Key]:
         """The keys of one source, read as they are asked for."""
-        columns = (records.c.timestamp, records.c.id)
         while True:
-            rows = self.session.rows(self._page(selection, source_id, columns, before, size))
-            yield from (Key(row.timestamp, row.id) for row in rows)
-            if len(rows) < size:
+            keys = self.keys(replace(selection, source_ids=(source_id,)), before, size)
+            yield from keys
+            if len(keys) < size:
                 return
-            before = Key(rows[-1].timestamp, rows[-1].id)
+            before = keys[-1]
 
     def _page(
         self, selection: Selection, source_id: int, columns: Sequence[Any], before: Key | None, limit: int
     ) -> Any:
-        clock = (records.c.timestamp, records.c.id)
         statement = select(*columns).where(records.c.source_id == source_id, *self._conditions(selection))
         if before is not None:
-            statement = statement.where(tuple_(*clock) < tuple_(*before))
-        return statement.order_by(*(column.desc() for column in clock)).limit(limit)
+            statement = statement.where(tuple_(*CLOCK) < tuple_(*before))
+        return statement.order_by(*(column.desc() for column in CLOCK)).limit(limit)
 
     def _conditions(self, selection: Selection) -> list[ColumnElement[bool]]:
         found: list[ColumnElement[bool]] = []
