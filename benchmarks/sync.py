@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchmarks.data import SYNC, batch, comment, prepare
 from benchmarks.serving import Server, serving
+from headrace.core.times import parse_timestamp
 from headrace.decode import encode
 from headrace.storage import open_store
 
@@ -66,7 +67,8 @@ def _floor(path: Path) -> sqlite3.Connection:
 
 
 def _insert(connection: sqlite3.Connection, start: int) -> float:
-    rows = [_row(number) for number in range(start, start + COUNT)]
+    now = time.time_ns() // 1000
+    rows = [_row(number, now) for number in range(start, start + COUNT)]
     before = time.process_time()
     connection.execute("BEGIN IMMEDIATE")
     connection.executemany(f"INSERT INTO records VALUES ({', '.join('?' * 14)})", rows)
@@ -74,9 +76,8 @@ def _insert(connection: sqlite3.Connection, start: int) -> float:
     return (time.process_time() - before) * 1e3
 
 
-def _row(number: int) -> tuple[object, ...]:
+def _row(number: int, now: int) -> tuple[object, ...]:
     sent = comment(number)
     body = encode({"text_format": "plain", **sent}).decode()
-    now = time.time_ns() // 1000
     identity = (number + 1, 1, sent["id"], "comment", body, None, number + 1)
-    return (*identity, 1_735_689_600_000_000 + number % 28, now, now, 1, 0, 0, number + 1)
+    return (*identity, parse_timestamp(str(sent["timestamp"])), now, now, 1, 0, 0, number + 1)

@@ -70,13 +70,12 @@ def application(settings: Settings) -> Iterator[Application]:
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+def store(request: pytest.FixtureRequest, tmp_path: Path, migrated_sqlite: Path) -> Iterator[Store]:
     """An empty store without a server around it, once on SQLite and once on PostgreSQL."""
     if request.param == "postgres":
-        url = request.getfixturevalue("database_url")
+        store = open_store(request.getfixturevalue("database_url"))
     else:
-        url = f"sqlite:///{copyfile(request.getfixturevalue('migrated_sqlite'), tmp_path / 'store.db')}"
-    store = open_store(url)
+        store = open_store(f"sqlite:///{copyfile(migrated_sqlite, tmp_path / 'store.db')}")
     yield store
     store.close()
 

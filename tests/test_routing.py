@@ -1,7 +1,5 @@
 """The short cut through the routing table finds what the whole table holds."""
 
-from collections.abc import Iterator
-
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -20,11 +18,11 @@ async def told(request: Request) -> Response:
 
 
 @pytest.fixture
-def clients() -> Iterator[tuple[TestClient, TestClient]]:
+def clients() -> tuple[TestClient, TestClient]:
     """A small table behind the short cut, and the same without it."""
     paths = ["/things/id:{number}", "/things/{name}", "/things", "/files/{rest:path}", "/"]
     routes = [Route(path, told, methods=["GET"]) for path in paths] + [Route("/things", told, methods=["POST"])]
-    yield TestClient(Starlette(routes=[ShortCut(routes), *routes])), TestClient(Starlette(routes=routes))
+    return TestClient(Starlette(routes=[ShortCut(routes), *routes])), TestClient(Starlette(routes=routes))
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "DELETE"])

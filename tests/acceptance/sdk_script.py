@@ -17,9 +17,7 @@ def main(url: str, key: str) -> dict[str, object]:
     """Import, poll, list, annotate with both generations of the SDK."""
     modern = LabelStudio(base_url=url, api_key=key)
     project = modern.projects.create(title="From the SDK", label_config=CONFIG)
-    accepted = modern.projects.import_tasks(
-        id=project.id, request=[{"text": "a"}, {"text": "b"}], return_task_ids=True
-    )
+    accepted = modern.projects.import_tasks(id=project.id, request=[{"text": "a"}, {"text": "b"}], return_task_ids=True)
     status = modern.tasks.create_many_status(id=project.id, import_pk=accepted.import_)
     result = [{"from_name": "mood", "to_name": "text", "type": "choices", "value": {"choices": ["good"]}}]
     annotation = modern.annotations.create(id=status.task_ids[0], result=result)

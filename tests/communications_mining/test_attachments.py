@@ -185,6 +185,14 @@ def test_files_are_for_those_who_may_see_the_source(api: TestClient, person: Cal
     assert stranger.put(f"{PRIVATE}/a/attachments/0", files={"file": ("x", b"x")}).status_code == 404
 
 
+def test_storing_a_file_keeps_what_its_sender_may_not_see(api: TestClient, person: Callable[..., TestClient]) -> None:
+    """The comment keeps its sensitive properties when somebody without the right to them adds a file."""
+    make_source(api, sensitive_properties=["string:Secret"])
+    upload(api, with_files() | {"user_properties": {"string:Secret": "kept"}})
+    store(person("editor", default=["sources-add-comments"]))
+    assert shown(api)["user_properties"] == {"string:Secret": "kept"}
+
+
 def test_files_go_with_their_comment(api: TestClient) -> None:
     """A deleted comment takes its files with it."""
     make_source(api)

@@ -111,3 +111,14 @@ def test_mail_needs_the_right_to_edit(api: TestClient, person: Callable[..., Tes
     assert person("stranger").post(PATH, json=body).status_code == 404
     editor = person("editor", default=["sources-add-comments"])
     assert send(editor, document(), path=f"/api/_private/sources/id:{source}/sync-raw-emails")["new"] == 1
+
+
+def test_mail_comes_back_as_its_sender_may_see_it(api: TestClient, person: Callable[..., TestClient]) -> None:
+    """Sensitive properties are hidden in the answer from those who may not see them."""
+    make_source(api, sensitive_properties=["string:Sender"])
+    editor = person("editor", default=["sources-add-comments"])
+    senders = [
+        send(client, document(), include_comments=True)["comments"][0]["user_properties"]["string:Sender"]
+        for client in (api, editor)
+    ]
+    assert senders == ["a@example.org", "***"]

@@ -17,9 +17,9 @@ TOTAL = WRITERS * BATCHES * BATCH
 
 
 @pytest.fixture
-def postgres(postgres_url: str) -> Iterator[Store]:
+def postgres(database_url: str) -> Iterator[Store]:
     """An empty store on PostgreSQL, where transactions of several writers overlap."""
-    store = open_store(postgres_url)
+    store = open_store(database_url)
     yield store
     store.close()
 

@@ -115,8 +115,12 @@ def described_attachments(record: "Record") -> list[dict[str, object]]:
 
 
 def _load(tx: "Tx", who: Principal, ref: Ref, key: str) -> tuple[Source, "Record"]:
-    load_source(tx, who, ref, Permission.EDIT_MESSAGES)
-    return records.get(tx, who, ref, key)
+    """A record as it is stored, also what the caller may not see of it: it is to be written back."""
+    source = load_source(tx, who, ref, Permission.EDIT_MESSAGES)
+    found = records.by_keys(tx, source.id, [key]).get(key)
+    if found is None:
+        raise NotFound("there is no such comment in the source", fields={"id": key[:80]})
+    return source, found
 
 
 def _keep(tx: "Tx", record: "Record", number: int, data: bytes) -> Attachment:

@@ -73,7 +73,7 @@ class RawEmail:
 def sync(
     tx: "Tx", who: Principal, ref: Ref, rows: Sequence[NewRecord], tag: str | None
 ) -> tuple[SyncCounts, Source, list[Record]]:
-    """Insert or update the records of mails; answers what was done and the records in the order of the rows.
+    """Insert or update the records of mails; answers what was done, and the records as the caller may see them.
 
     Raises Unacceptable for an unknown transform tag.
     """
@@ -82,7 +82,8 @@ def sync(
     counts = records.sync(tx, who, ref, rows)
     source = sources.load(tx, who, ref, Permission.EDIT_MESSAGES)
     found = records.by_keys(tx, source.id, [str(row.external_id) for row in rows])
-    return counts, source, [found[key] for key in dict.fromkeys(str(row.external_id) for row in rows)]
+    ordered = [found[key] for key in dict.fromkeys(str(row.external_id) for row in rows)]
+    return counts, source, records.shown(tx, who, ordered)
 
 
 def to_record(mail: RawEmail) -> NewRecord:
