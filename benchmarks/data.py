@@ -21,9 +21,10 @@ CHUNK = 5_000
 def comment(number: int, *, size: int = 1_000, edition: int = 0) -> dict[str, object]:
     """A comment of about `size` bytes of JSON, the same for the same arguments; ids come in random order."""
     chance = random.Random(number)
+    key = f"{chance.getrandbits(128):032x}"
     words = " ".join(f"word{chance.randrange(5_000)}" for _ in range(max(1, (size - 300) // 9)))
     return {
-        "id": f"{chance.getrandbits(128):032x}",
+        "id": key,
         "timestamp": f"2025-01-{1 + number % 28:02}T{number % 24:02}:{number % 60:02}:00.000Z",
         "messages": [
             {

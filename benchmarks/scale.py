@@ -1,12 +1,13 @@
 """The same pages at 10,000 and at 1,000,000 records: what they cost must not grow with what is stored."""
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from benchmarks.data import DATASET, PUT_COMMENTS, SOURCE, comment, prepare, stored
 from benchmarks.imports import project
-from benchmarks.serving import Cost, Server, cost, serving
+from benchmarks.serving import Server, costs, serving
 from headrace.core.content import Kind
 from headrace.storage import open_store
 
@@ -19,30 +20,33 @@ TARGET = 1.3
 
 
 def run() -> dict[str, object]:
-    """Each page at both sizes: in the middle of what is stored, where counting rows up to it would show."""
-    small, large = (_measured(count) for count in SIZES)
-    ratios = {name: round(large[name].cpu / small[name].cpu, 2) for name in small}
+    """Each page at both sizes in turns, in the middle of what is stored, where counting rows up to it would show."""
+    with ExitStack() as stack:
+        servers = [stack.enter_context(_filled(count // 2)) for count in SIZES]
+        small, large = (_calls(*found) for found in servers)
+        pairs = {name: [(servers[0][0], small[name]), (servers[1][0], large[name])] for name in small}
+        found = {name: costs(pair, rounds=ROUNDS, each=EACH) for name, pair in pairs.items()}
     return {
         "records": SIZES,
-        "small": {name: found.figures() for name, found in small.items()},
-        "large": {name: found.figures() for name, found in large.items()},
-        "ratio": ratios,
+        "small": {name: one.figures() for name, (one, _) in found.items()},
+        "large": {name: other.figures() for name, (_, other) in found.items()},
+        "ratio": {name: round(other.cpu / one.cpu, 2) for name, (one, other) in found.items()},
         "target_ratio": TARGET,
     }
 
 
-def _measured(count: int) -> dict[str, Cost]:
-    """Half of the records are comments of a source, half the tasks of a project."""
+@contextmanager
+def _filled(count: int) -> Iterator[tuple[Server, int, int]]:
+    """A server with `count` comments in a source and as many tasks in a project; with that count and the project."""
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder)
         with serving(data) as server:
             prepare(server)
             project_id = project(server)
-        _fill(data, count // 2)
+        _fill(data, count)
         with serving(data) as server:
-            calls = _calls(server, count // 2, project_id)
             server.settle()
-            return {name: cost(server, call, rounds=ROUNDS, each=EACH) for name, call in calls.items()}
+            yield server, count, project_id
 
 
 def _fill(data: Path, count: int) -> None:

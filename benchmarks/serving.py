@@ -125,15 +125,30 @@ def _address(process: subprocess.Popen[str]) -> tuple[str, int]:
 
 def cost(server: Server, call: Callable[[], object], *, rounds: int, each: int = 1) -> Cost:
     """What a call costs the server, from `rounds` samples of `each` calls; one more is made before to warm up."""
-    call()
-    cpus, walls = [], []
+    return costs([(server, call)], rounds=rounds, each=each)[0]
+
+
+def costs(calls: Sequence[tuple[Server, Callable[[], object]]], *, rounds: int, each: int = 1) -> list[Cost]:
+    """What several calls cost, sampled in turns, so that whatever else the machine does meets all of them alike."""
+    samples: list[list[tuple[float, float]]] = [[] for _ in calls]
+    for _, call in calls:
+        call()
     for _ in range(rounds):
-        start, wall = server.cpu(), time.perf_counter()
-        for _ in range(each):
-            call()
-        walls.append((time.perf_counter() - wall) / each)
-        cpus.append((server.cpu() - start) / each)
-    return Cost(statistics.median(cpus) * 1e3, min(cpus) * 1e3, statistics.median(walls) * 1e3)
+        for (server, call), found in zip(calls, samples, strict=True):
+            found.append(_sample(server, call, each))
+    return [_summary(found) for found in samples]
+
+
+def _sample(server: Server, call: Callable[[], object], each: int) -> tuple[float, float]:
+    cpu, wall = server.cpu(), time.perf_counter()
+    for _ in range(each):
+        call()
+    return (server.cpu() - cpu) / each * 1e3, (time.perf_counter() - wall) / each * 1e3
+
+
+def _summary(samples: Sequence[tuple[float, float]]) -> Cost:
+    cpus, walls = zip(*samples, strict=True)
+    return Cost(statistics.median(cpus), min(cpus), statistics.median(walls))
 
 
 def _cpu(pid: int, children: Mapping[int, Sequence[int]]) -> float:

@@ -25,6 +25,7 @@ NOT_SENT = (None,) * len(SERVER_KEYS)
 server_values = attrgetter(*SERVER_KEYS)
 OPTIONAL_KEYS = ("user_properties", "thread_id", "text_format", "attachments")
 PLAIN = '"text_format":"plain",'
+COMMENT = content.Kind.COMMENT
 TEXT_PARTS = ("body", "subject", "signature")
 MARKUP_KEYS = ("text_markup", "translated_from_markup")
 TextKeys = Mapping[int, tuple[str, ...]]
@@ -95,12 +96,13 @@ def _with_zone(instant: str) -> str:
 
 def comment_json(record: Record, text_keys: TextKeys) -> str:
     """A record as the JSON text of a comment, what only the server knows spliced behind what was sent."""
-    key, source_id = key_of(record), record.source_id
-    body = content.as_comment(record.kind, record.body, key, record.timestamp, text_keys.get(source_id, ()))
+    key, source_id, body = key_of(record), record.source_id, record.body
+    if record.kind != COMMENT:
+        body = content.as_comment(record.kind, body, key, record.timestamp, text_keys.get(source_id, ()))
     return (
         f"{body.rstrip()[:-1]},"
         f'"uid":{quoted(uid_of(source_id, key))},'
-        f'"source_id":"{to_hex(source_id)}",'
+        f'"source_id":"{source_id:016x}",'
         f'"created_at":"{format_timestamp(record.created_at)}",'
         f'"last_modified":"{format_timestamp(record.modified_at)}",'
         f'"context":"{record.version}",'
