@@ -24,7 +24,7 @@ class Settings:
     port: int = _setting(8080, "port to listen on; 0 takes a free one")
     data: Path = _setting(Path("data"), "directory of the database and of temporary files")
     database_url: str = _setting("", "PostgreSQL URL; empty means SQLite in the data directory")
-    admin_token: str = _setting("", "a token of at least 16 characters for the built-in admin")
+    admin_token: str = _setting("", "a token for the built-in admin; at least 16 random characters are advised")
     allowed_hosts: str = _setting(
         "", "comma separated names that webhooks and imports by URL may reach although their addresses are private"
     )

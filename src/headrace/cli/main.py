@@ -101,6 +101,8 @@ def _announce(url: str, application: Application, settings: Settings, made: str 
         click.echo(f"admin token (shown only now): {application.new_token}")
     elif settings.admin_token:
         click.echo("admin token: the one in HEADRACE_ADMIN_TOKEN")
+        if len(settings.admin_token) < users.SAFE_PRESET_CHARACTERS:
+            click.echo(f"warning: it has fewer than {users.SAFE_PRESET_CHARACTERS} characters and can be guessed")
     else:
         click.echo("admin token: made at the first start; `headrace token create` makes another")
     if made:

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 USERNAME = re.compile(r"[^\s/]{1,128}")
 EMAIL = re.compile(r"[^@\s]{1,128}@[^@\s]{1,128}")
 TOKEN = re.compile(r"hr_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
-MIN_PRESET_TOKEN = 16
+PRESET = "preset"
+SAFE_PRESET_CHARACTERS = 16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,6 +88,9 @@ class Users(Protocol):
 
     def tokens(self, user_id: int | None) -> list[Token]:
         """The live tokens of a user, or of all."""
+
+    def restore_token(self, key_id: str) -> bool:
+        """Make a revoked token live again; False when there is none with that id part."""
 
     def revoke_token(self, token_id: int, user_id: int | None) -> bool:
         """Revoke a live token; False when there is none of that id (and that user)."""
@@ -203,13 +207,15 @@ def list_tokens(tx: "Tx", who: Principal) -> list[Token]:
 
 
 def preset_token(tx: "Tx", user: User, token: str) -> None:
-    """Make a text chosen by the operator a token of the user, unless it is one already."""
-    if len(token) < MIN_PRESET_TOKEN:
-        raise Invalid(f"the preset admin token is shorter than {MIN_PRESET_TOKEN} characters")
+    """Make a text chosen by the operator a token of the user, in the place of one chosen earlier."""
     key_id, digest = split(token)
-    known = tx.users.token(key_id)
-    if known is None:
-        tx.users.add_token(user.id, key_id=key_id, digest=digest, label="preset")
+    if tx.users.token(key_id) is not None:
+        return
+    for known in tx.users.tokens(user.id):
+        if known.label == PRESET:
+            tx.users.revoke_token(known.id, user.id)
+    if not tx.users.restore_token(key_id):
+        tx.users.add_token(user.id, key_id=key_id, digest=digest, label=PRESET)
 
 
 def _required(tx: "Tx", user_id: int) -> User:

@@ -115,6 +115,10 @@ class UserRepository(Repository):
             statement = statement.where(tokens.c.user_id == user_id)
         return [Token(**row._asdict()) for row in self.session.rows(statement)]
 
+    def restore_token(self, key_id: str) -> bool:
+        revoked = update(tokens).where(tokens.c.key_id == key_id, tokens.c.revoked_at.is_not(None))
+        return self.session.run(revoked.values(revoked_at=None)) == 1
+
     def revoke_token(self, token_id: int, user_id: int | None) -> bool:
         statement = update(tokens).where(tokens.c.id == token_id, tokens.c.revoked_at.is_(None))
         if user_id is not None:
