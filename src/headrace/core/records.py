@@ -208,11 +208,14 @@ def get(tx: "Tx", who: Principal, ref: Ref, key: str) -> tuple[Source, Record]:
     return source, shown(tx, who, [found])[0]
 
 
-def shown(tx: "Tx", who: Principal, found: Sequence[Record]) -> list[Record]:
-    """The records as the caller may see them: sensitive properties are hidden without the right to them."""
+def shown(tx: "Tx", who: Principal, found: list[Record]) -> list[Record]:
+    """The records as the caller may see them: sensitive properties are hidden without the right to them.
+
+    Where nothing is hidden the answer is the list itself.
+    """
     hidden = sources.hidden(tx, who, sorted({record.source_id for record in found}))
     if not hidden:
-        return list(found)
+        return found
     return [
         record._replace(body=content.masked(record.kind, record.body, hidden[record.source_id]))
         if record.source_id in hidden

@@ -289,7 +289,10 @@ def _labelled(
 
 
 def _shown(tx: "Tx", who: Principal, delivered: Sequence[Delivered]) -> list[Delivered]:
-    visible = shown(tx, who, [item.record for item in delivered])
+    found = [item.record for item in delivered]
+    visible = shown(tx, who, found)
+    if visible is found:
+        return list(delivered)
     return [item._replace(record=record) for item, record in zip(delivered, visible, strict=True)]
 
 
