@@ -54,9 +54,12 @@ def fresh_database(server_url: str, *, template: str = "template1") -> Iterator[
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
-    """The URL of one PostgreSQL server for the whole test run, whatever the number of worker processes."""
-    run = os.environ.get("PYTEST_XDIST_TESTRUNUID") or secrets.token_hex(16)
-    with running_postgres(_scratch() / f"headrace-pg-{run[:16]}") as url:
+    """The URL of one PostgreSQL server for this worker's test run.
+
+    Workers do not share one: the log stays below the oldest open transaction of the whole server, so the tests of one
+    worker would hold back what those of another wait for.
+    """
+    with running_postgres(_scratch() / f"headrace-pg-{secrets.token_hex(8)}") as url:
         yield url
 
 

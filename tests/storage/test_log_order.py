@@ -85,7 +85,7 @@ def test_late_commit_holds_back_what_came_after(postgres: Store) -> None:
     assert keys_behind(postgres, [slow, quick]) == []
     assert keys_behind(postgres, [quick]) == []
     older.commit()
-    assert eventually(lambda: keys_behind(postgres, [slow, quick]), len) == ["older", "younger"]
+    assert eventually(lambda: keys_behind(postgres, [slow, quick]), lambda keys: len(keys) == 2) == ["older", "younger"]
 
 
 def test_head_lies_before_open_transactions(postgres: Store) -> None:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from headrace.core.errors import Invalid
 
 _LAYOUT = struct.Struct(">IQQQ")
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
 class Position(NamedTuple):
@@ -28,7 +29,8 @@ START = Position(0, 0)
 def to_token(position: Position, *, epoch: int, owner: int) -> str:
     """The position as opaque text of fixed width, bound to the log's epoch and to the owner (a dataset id)."""
     packed = _LAYOUT.pack(epoch, owner, position.x, position.n)
-    return base64.urlsafe_b64encode(packed).rstrip(b"=").decode()
+    # The steps of base64.urlsafe_b64encode, at half its cost: a fetch makes a thousand of them (benchmark fetch).
+    return binascii.b2a_base64(packed, newline=False).translate(_URL_SAFE, b"=").decode()
 
 
 def from_token(token: str, *, epoch: int, owner: int, field: str = "sequence_id") -> Position:

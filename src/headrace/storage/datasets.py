@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Row, Select, delete, insert, select, update
+from sqlalchemy import Row, Select, bindparam, delete, insert, select, update
 
 from headrace.core.datasets import Dataset, Label
 from headrace.core.rights import Scope
@@ -26,7 +26,7 @@ from headrace.storage.schema import (
 )
 from headrace.storage.session import Repository, dumps, loads
 from headrace.storage.snapshots import delete_snapshots
-from headrace.storage.sources import SourceRepository, named
+from headrace.storage.sources import SourceRepository, lookups, naming
 from headrace.storage.webhooks import forget_of
 
 
@@ -39,6 +39,14 @@ def _dataset(row: Row[Any], source_ids: tuple[int, ...]) -> Dataset:
     values = row._asdict()
     del values["next_version"]
     return Dataset(**values | {"settings": loads(row.settings), "source_ids": source_ids})
+
+
+BY_ID, BY_NAME = lookups(datasets, _select())
+SOURCES = (
+    select(dataset_sources.c.source_id)
+    .where(dataset_sources.c.dataset_id == bindparam("dataset_id"))
+    .order_by(dataset_sources.c.place)
+)
 
 
 def _label_row(dataset_id: int, label: Label) -> dict[str, object]:
@@ -85,9 +93,13 @@ class DatasetRepository(Repository):
         return self._required(dataset_id)
 
     def get(self, ref: Ref, scope: Scope) -> Dataset | None:
-        visible = in_scope(self.session, datasets.c.project_id, scope)
-        row = self.session.first(_select().where(named(datasets, ref), visible))
-        return _dataset(row, self._sources([row.id]).get(row.id, ())) if row else None
+        statement = BY_ID if isinstance(ref, int) else BY_NAME
+        if scope is not None:
+            statement = statement.where(in_scope(self.session, datasets.c.project_id, scope))
+        row = self.session.first(statement, naming(ref))
+        if row is None:
+            return None
+        return _dataset(row, tuple(item.source_id for item in self.session.rows(SOURCES, {"dataset_id": row.id})))
 
     def all(self, scope: Scope, project: str | None = None) -> list[Dataset]:
         statement = _select().where(in_scope(self.session, datasets.c.project_id, scope))

@@ -3,13 +3,21 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, Select, delete, insert, select, update
+from sqlalchemy import Row, Select, bindparam, delete, insert, select, update
 
 from headrace.core.exceptions import StreamException
 from headrace.core.positions import Position
 from headrace.core.streams import Stream, StreamSpec, Threshold
 from headrace.storage.schema import exceptions, streams
 from headrace.storage.session import Repository, dumps, loads
+
+# Built once: a consumer's every request runs them (benchmark tiny).
+NAMED = select(streams).where(streams.c.dataset_id == bindparam("of_dataset"), streams.c.name == bindparam("named"))
+MOVE = (
+    update(streams)
+    .where(streams.c.id == bindparam("numbered"))
+    .values(cursor_x=bindparam("x"), cursor_n=bindparam("n"))
+)
 
 
 def _stream(row: Row[Any]) -> Stream:
@@ -68,8 +76,7 @@ class StreamRepository(Repository):
         return _stream(row)
 
     def get(self, dataset_id: int, name: str) -> Stream | None:
-        statement = select(streams).where(streams.c.dataset_id == dataset_id, streams.c.name == name)
-        row = self.session.first(statement)
+        row = self.session.first(NAMED, {"of_dataset": dataset_id, "named": name})
         return _stream(row) if row else None
 
     def all(self, dataset_id: int) -> list[Stream]:
@@ -77,8 +84,7 @@ class StreamRepository(Repository):
         return [_stream(row) for row in self.session.rows(statement)]
 
     def move(self, stream_id: int, cursor: Position) -> None:
-        statement = update(streams).where(streams.c.id == stream_id)
-        self.session.run(statement.values(cursor_x=cursor.x, cursor_n=cursor.n))
+        self.session.run(MOVE, {"numbered": stream_id, "x": cursor.x, "n": cursor.n})
 
     def delete(self, stream_id: int) -> None:
         self.session.run(delete(exceptions).where(exceptions.c.stream_id == stream_id))
