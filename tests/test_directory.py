@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,8 +51,9 @@ def test_short_commands_work_beside_the_server(settings: Settings) -> None:
 
 def test_a_start_that_fails_lets_go_of_the_directory(settings: Settings) -> None:
     """A server that could not start does not stand in the way of the next one."""
-    with pytest.raises(Exception, match="preset admin token"):
-        create_app(Settings(data=settings.data, admin_token="short"))
+    nowhere = f"postgresql://nobody@/nothing?host={settings.data}"
+    with pytest.raises(Unavailable, match="PostgreSQL does not answer"):
+        create_app(replace(settings, database_url=nowhere))
     create_app(settings).close()
 
 

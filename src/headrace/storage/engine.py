@@ -211,7 +211,11 @@ class PostgresStore:
             pool_pre_ping=True,
             connect_args={"options": "-c synchronous_commit=on"},
         )
-        migrate(self._engine)
+        try:
+            migrate(self._engine)
+        except OperationalError as error:
+            reason = str(error.orig).splitlines()[0]
+            raise Unavailable(f"PostgreSQL does not answer, check the database URL: {reason}") from error
         self._snapshots = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         with self._engine.connect() as conn:
             self._epoch = _epoch(conn)
