@@ -117,18 +117,14 @@ def _assembled(settings: Settings, held: ExitStack) -> Application:
         outgoing=outgoing,
         no_auth=settings.no_auth,
     )
-    application = Application(held=held, asgi=plain_404, store=store, worker=worker, new_token=new_token)
-    application.asgi = Edge(_framework(services, application))
+    application: Application
+    framework = _framework(services, lambda: application.close())
+    application = Application(held=held, asgi=Edge(framework), store=store, worker=worker, new_token=new_token)
     if store.single_process:
         store.write(lambda tx: tx.jobs.reclaim())
     worker.start()
     application.held = held.pop_all()
     return application
-
-
-async def plain_404(scope: Scope, receive: Receive, send: Send) -> None:
-    """What answers before the routes are mounted."""
-    await Response(status_code=404)(scope, receive, send)
 
 
 def _first_steps(tx: Tx, admin_token: str) -> str | None:
@@ -152,11 +148,11 @@ def admin_of(tx: Tx) -> Principal:
     return users.principal(admin)
 
 
-def _framework(services: Services, application: Application) -> FastAPI:
+def _framework(services: Services, close: Callable[[], None]) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
-        application.close()
+        close()
 
     app = FastAPI(title="headrace", version=__version__, lifespan=lifespan, redirect_slashes=False)
     for dialect in DIALECTS:

@@ -1,7 +1,6 @@
 """What a label configuration declares and what it demands of a task."""
 
 import contextlib
-import time
 
 import pytest
 from hypothesis import given
@@ -285,10 +284,8 @@ def test_text_is_what_text_objects_show(xml: str, data: object, expected: str) -
     assert task_text(data, text_keys(parse(xml))) == expected
 
 
-def test_hundred_thousand_items_cost_little() -> None:
-    """Checking 100,000 small items takes well under a second of CPU."""
+def test_many_items_that_fit_pass() -> None:
+    """A hundred thousand small items that fit are all let through (benchmark import tells what they cost)."""
     config = parse(SENTIMENT)
     items = [{"text": "x" * 170, "id": number} for number in range(100_000)]
-    began = time.process_time()
     assert not any(item_problem(config, item) for item in items)
-    assert time.process_time() - began < 1.0

@@ -8,10 +8,9 @@ from starlette.responses import Response
 from headrace.core import errors
 from headrace.core.errors import HeadraceError, Invalid, NotFound
 from headrace.core.exceptions import Uid
-from headrace.core.idempotency import Reply
 from headrace.core.sources import Ref
 from headrace.core.times import parse_timestamp
-from headrace.dialects.kit import MAX_ID, Call, Dialect, json_answer, json_reply, retry_headers
+from headrace.dialects.kit import MAX_ID, Call, Dialect, json_answer, retry_headers
 
 HEX_ID = re.compile(r"[0-9a-f]{16}")
 
@@ -48,11 +47,6 @@ dialect = Dialect(
 def ok(**values: object) -> Response:
     """A good answer in the envelope."""
     return json_answer({"status": "ok", **values})
-
-
-def ok_reply(**values: object) -> Reply:
-    """A good answer to be kept under an Idempotency-Key."""
-    return json_reply({"status": "ok", **values})
 
 
 def paths(stem: str, name: str, rest: str = "") -> tuple[str, str]:
