@@ -17,11 +17,12 @@ from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from headrace import __version__
-from headrace.core import errors, users
+from headrace.core import access_tokens, errors, users
 from headrace.core.projects import DEFAULT_PROJECT
 from headrace.core.rights import Principal
 from headrace.core.store import Store, Tx
 from headrace.dialects import communications_mining, label_studio
+from headrace.dialects import headrace as native
 from headrace.dialects.kit import Dialect, Route, Services, allowed_methods, endpoint, json_answer, retry_headers
 from headrace.directory import served
 from headrace.jobs import exports, imports, learning
@@ -32,12 +33,13 @@ from headrace.memory import keep_freed_memory
 from headrace.outgoing import Outgoing
 from headrace.routing import ShortCut
 from headrace.settings import Settings
+from headrace.signing import Signer
 from headrace.storage import open_store
 from headrace.web import pages
 
 log = logging.getLogger("headrace")
 
-DIALECTS: tuple[Dialect, ...] = (communications_mining.dialect, label_studio.dialect)
+DIALECTS: tuple[Dialect, ...] = (communications_mining.dialect, label_studio.dialect, native.dialect)
 
 DELIVERY = Delivery(render=label_studio.messages)
 JOB_KINDS = {
@@ -49,7 +51,7 @@ JOB_KINDS = {
 }
 LANES = (("import",), ("import",), ("export",), ("train",), ("predict",), ("webhook",), ("webhook",))
 
-ADMIN = "admin"
+ADMIN = users.BUILT_IN_ADMIN
 ADMIN_EMAIL = "admin@example.org"
 
 
@@ -99,6 +101,7 @@ def _assembled(settings: Settings, held: ExitStack) -> Application:
     store = open_store(settings.store_url, wake=bell.ring)
     held.callback(store.close)
     new_token = store.write(lambda tx: _first_steps(tx, settings.admin_token))
+    signer = Signer(store.write(access_tokens.signing_secret))
     learner = Learner()
     outgoing = Outgoing(allowed_hosts=settings.private_hosts)
     context = JobContext(
@@ -114,6 +117,7 @@ def _assembled(settings: Settings, held: ExitStack) -> Application:
         predictor=learning.LearnedPredictor(store, learner),
         jobs=worker,
         pool=context.pool,
+        signer=signer,
         outgoing=outgoing,
         no_auth=settings.no_auth,
     )

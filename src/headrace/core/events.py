@@ -23,6 +23,21 @@ class Event:
     data: Mapping[str, object]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """Which events a reader of the feed wants, behind a position; `kinds` are kinds or whole nouns, none meaning all.
+
+    What concerns people and tokens is shown of the projects in `people`, everything else of those in `shown`.
+    """
+
+    position: Position
+    shown: Scope
+    people: Scope
+    dataset_id: int | None
+    kinds: tuple[str, ...]
+    limit: int
+
+
 class Events(Protocol):
     """Storage of events. There is no update and no delete."""
 
@@ -48,6 +63,9 @@ class Events(Protocol):
 
     def of_dataset(self, position: Position, dataset_id: int | None, limit: int) -> list[Event]:
         """Events behind the position in order, at most `limit`, that speak of the dataset; None: of any dataset."""
+
+    def feed(self, wanted: Wanted, scanned: int) -> tuple[list[Event], Position, bool]:
+        """The wanted ones among the next `scanned` events, where these end, and whether the log ends there."""
 
     def any_behind(self, position: Position, dataset_id: int | None) -> bool:
         """True when `of_dataset` has something behind the position, or will as soon as it may be read."""

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, delete, insert, select, tuple_
+from sqlalchemy import ColumnElement, Row, and_, delete, func, insert, or_, select, tuple_
 
-from headrace.core.events import Event
+from headrace.core.events import Event, Wanted
 from headrace.core.idempotency import KEEP_SECONDS, Reply
 from headrace.core.positions import Position
 from headrace.core.rights import Scope
@@ -28,8 +28,15 @@ def _event(row: Row[Any]) -> Event:
     )
 
 
+PEOPLE = ("user.", "token.")
+
+
 def _behind(position: Position) -> ColumnElement[bool]:
     return tuple_(events.c.x, events.c.n) > tuple_(position.x, position.n)
+
+
+def _of_kind(kind: str) -> ColumnElement[bool]:
+    return events.c.kind == kind if "." in kind else events.c.kind.startswith(f"{kind}.", autoescape=True)
 
 
 def _of(dataset_id: int | None) -> ColumnElement[bool]:
@@ -97,6 +104,31 @@ class EventRepository(Repository):
         mine = (_behind(position), _of(dataset_id), *self.session.readable(events.c.x))
         statement = select(events).where(*mine).order_by(events.c.x, events.c.n).limit(limit)
         return [_event(row) for row in self.session.rows(statement)]
+
+    def feed(self, wanted: Wanted, scanned: int) -> tuple[list[Event], Position, bool]:
+        order = (events.c.x, events.c.n)
+        ahead = select(*order).where(_behind(wanted.position), *self.session.readable(events.c.x))
+        window = ahead.order_by(*order).limit(scanned).subquery()
+        last = select(window, func.count().over().label("size")).order_by(window.c.x.desc(), window.c.n.desc()).limit(1)
+        end = self.session.first(last)
+        if end is None:
+            return [], wanted.position, True
+        reached = Position(end.x, end.n)
+        about_people = or_(*(events.c.kind.startswith(prefix) for prefix in PEOPLE))
+        conditions = [
+            _behind(wanted.position),
+            tuple_(*order) <= tuple_(*reached),
+            or_(
+                and_(about_people, in_scope(self.session, events.c.project_id, wanted.people)),
+                and_(~about_people, in_scope(self.session, events.c.project_id, wanted.shown)),
+            ),
+        ]
+        if wanted.dataset_id is not None:
+            conditions.append(events.c.dataset_id == wanted.dataset_id)
+        if wanted.kinds:
+            conditions.append(or_(*(_of_kind(kind) for kind in wanted.kinds)))
+        statement = select(events).where(*conditions).order_by(*order).limit(wanted.limit)
+        return [_event(row) for row in self.session.rows(statement)], reached, end.size < scanned
 
     def any_behind(self, position: Position, dataset_id: int | None) -> bool:
         return self.session.first(select(events.c.id).where(_behind(position), _of(dataset_id)).limit(1)) is not None
