@@ -1,6 +1,7 @@
 """Run the benchmarks named, or all: each prints one JSON object with its figures, their floor and their target.
 
-    python -m benchmarks [sync] [fetch] [tiny] [import] [export] [scale] [learning]
+    python -m benchmarks [sync] [fetch] [tiny] [import] [export] [scale] [learning] [ordering]
+    python -m benchmarks label_studio [--tasks N] [--ours-only] ...
 
 Times are processor time of the server, which other work on the machine disturbs least; where a target is a ratio,
 both sides are measured in turns in the same run.
@@ -9,8 +10,9 @@ both sides are measured in turns in the same run.
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from itertools import takewhile
 
-from benchmarks import exports, fetch, imports, learning, scale, sync, tiny
+from benchmarks import exports, fetch, imports, label_studio, learning, ordering, scale, sync, tiny
 
 Report = Mapping[str, object]
 BENCHMARKS: Mapping[str, Callable[[], Report]] = {
@@ -21,17 +23,26 @@ BENCHMARKS: Mapping[str, Callable[[], Report]] = {
     "export": exports.run,
     "scale": scale.run,
 }
+COMMANDS: Mapping[str, Callable[[Sequence[str]], None]] = {
+    "label_studio": label_studio.main,
+    "learning": learning.main,
+    "ordering": ordering.main,
+}
 
 
-def main(names: Sequence[str]) -> None:
+def main(arguments: Sequence[str]) -> None:
     """Run them one after another; an unknown name ends the command before anything runs."""
-    known = (*BENCHMARKS, "learning")
+    names = list(takewhile(lambda argument: not argument.startswith("-"), arguments))
+    options = arguments[len(names) :]
+    known = (*BENCHMARKS, *COMMANDS)
     unknown = [name for name in names if name not in known]
     if unknown:
         sys.exit(f"no such benchmark: {', '.join(unknown)}; there are {', '.join(known)}")
+    if options and names != ["label_studio"]:
+        sys.exit("only label_studio takes options")
     for name in names or known:
-        if name == "learning":
-            learning.main(())
+        if name in COMMANDS:
+            COMMANDS[name](options)
         else:
             print(json.dumps({"benchmark": name, **BENCHMARKS[name]()}, indent=2), flush=True)
 

@@ -35,11 +35,11 @@ def run() -> dict[str, object]:
     with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as server:
         number = project(server)
         for start in range(0, TASKS, CHUNK):
-            server.call("POST", f"/api/projects/{number}/import", _tasks(start))
+            server.call("POST", f"/api/projects/{number}/import", annotated_tasks(start, CHUNK))
         server.settle()
         memory = server.resident()
-        floor = min(_timed(lambda: _floor(Path(folder) / "headrace.sqlite3")) for _ in range(ROUNDS))
-        found = {name: [_export(server, number, name) for _ in range(ROUNDS)] for name in FORMATS}
+        floor = min(timed(lambda: bare_read(Path(folder) / "headrace.sqlite3")) for _ in range(ROUNDS))
+        found = {name: [export(server, number, name) for _ in range(ROUNDS)] for name in FORMATS}
         growth = server.resident() - memory
     json_ms = min(item.cpu for item in found["JSON"])
     return {
@@ -60,7 +60,7 @@ def _figures(passes: list[Passed]) -> dict[str, float]:
     }
 
 
-def _tasks(start: int) -> bytes:
+def annotated_tasks(start: int, count: int) -> bytes:
     """The body of an import of annotated tasks of about 200 bytes of text each."""
     region = {"from_name": "mood", "to_name": "text", "type": "choices"}
     return encode(
@@ -69,12 +69,13 @@ def _tasks(start: int) -> bytes:
                 "data": {"text": " ".join(f"word{(number * step) % 5_000}" for step in range(1, 23)), "number": number},
                 "annotations": [{"result": [{**region, "value": {"choices": ["Good" if number % 2 else "Bad"]}}]}],
             }
-            for number in range(start, start + CHUNK)
+            for number in range(start, start + count)
         ]
     )
 
 
-def _export(server: Server, number: int, name: str) -> Passed:
+def export(server: Server, number: int, name: str) -> Passed:
+    """Export a project in a format once; raises RuntimeError when that is refused."""
     before, start = server.cpu(), time.perf_counter()
     path = f"/api/projects/{number}/export?export_type={name}&download_all_tasks=true"
     server.connection.request("GET", path, headers={"Authorization": f"Token {ADMIN_TOKEN}"})
@@ -88,13 +89,14 @@ def _export(server: Server, number: int, name: str) -> Passed:
     return Passed((server.cpu() - before) * 1e3, first * 1e3, last * 1e3, size)
 
 
-def _timed(work: Callable[[], object]) -> float:
+def timed(work: Callable[[], object]) -> float:
+    """Milliseconds of processor time of this thread that the work takes."""
     start = time.thread_time()
     work()
     return (time.thread_time() - start) * 1e3
 
 
-def _floor(path: Path) -> bytes:
+def bare_read(path: Path) -> bytes:
     """The data and the results of all tasks as they are stored."""
     connection = sqlite3.connect(path)
     statement = "SELECT r.body, a.result FROM records r JOIN annotations a ON a.record_id = r.id ORDER BY r.id"

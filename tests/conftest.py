@@ -9,12 +9,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from anyio.from_thread import start_blocking_portal
 from starlette.testclient import TestClient
 
 from headrace.app import Application, create_app
 from headrace.core.store import Store
 from headrace.settings import Settings
 from headrace.storage import open_store
+from inprocess import Client
 from postgres import fresh_database, postgres_server, postgres_url
 
 __all__ = ["postgres_server", "postgres_url"]
@@ -25,7 +27,16 @@ ADMIN_TOKEN = "admin-token-for-tests"
 def client_of(application: Application, token: str | None = ADMIN_TOKEN) -> TestClient:
     """A client that speaks HTTP in-process, with a token or without."""
     headers = {"Authorization": f"Token {token}"} if token else {}
-    return TestClient(application.asgi, headers=headers, raise_server_exceptions=False)
+    return Client(application.asgi, headers=headers)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_event_loop() -> Iterator[None]:
+    """All clients of a test process share an event loop, as all requests to a server do; making one takes longer
+    than a request."""
+    with start_blocking_portal() as TestClient.portal:
+        yield
+    TestClient.portal = None
 
 
 @pytest.fixture(scope="session")
@@ -55,10 +66,14 @@ def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
 @pytest.fixture
 def settings(tmp_path: Path, migrated_sqlite: Path) -> Settings:
     """Settings of a server of its own on SQLite."""
-    settings = Settings(data=tmp_path / "data", admin_token=ADMIN_TOKEN)
-    settings.data.mkdir()
-    copyfile(migrated_sqlite, settings.data / "headrace.sqlite3")
-    return settings
+    return settings_in(tmp_path / "data", migrated_sqlite)
+
+
+def settings_in(data: Path, migrated_sqlite: Path) -> Settings:
+    """Settings of a server on SQLite in a new directory."""
+    data.mkdir()
+    copyfile(migrated_sqlite, data / "headrace.sqlite3")
+    return Settings(data=data, admin_token=ADMIN_TOKEN)
 
 
 @pytest.fixture
@@ -93,6 +108,15 @@ def either(request: pytest.FixtureRequest, settings: Settings) -> Iterator[Appli
 def api(application: Application) -> TestClient:
     """The admin's client of the SQLite server."""
     return client_of(application)
+
+
+@pytest.fixture(scope="module")
+def shared_api(tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path) -> Iterator[TestClient]:
+    """The admin's client of one SQLite server for all tests of a module whose cases cannot disturb one another: they
+    are refused, or each makes anew all that it looks at."""
+    application = create_app(settings_in(tmp_path_factory.mktemp("shared") / "data", migrated_sqlite))
+    yield client_of(application)
+    application.close()
 
 
 @pytest.fixture

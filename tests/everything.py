@@ -26,8 +26,12 @@ class Target(NamedTuple):
     public: bool
 
     def url(self, values: Mapping[str, str]) -> str:
-        """The path with its parameters filled in; a parameter nobody named is an id that nothing has."""
-        return re.sub(r"\{(\w+)(?::\w+)?\}", lambda found: values.get(found[1], "999999"), self.path)
+        """The path with its parameters filled in; a parameter nobody named is an id that nothing has.
+
+        Label Studio's ends with a slash: some paths without one are another dialect's.
+        """
+        path = re.sub(r"\{(\w+)(?::\w+)?\}", lambda found: values.get(found[1], "999999"), self.path)
+        return path + "/" if self.dialect == "label_studio" else path
 
 
 def targets(*names: str) -> list[Target]:

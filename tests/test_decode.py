@@ -116,7 +116,7 @@ bodies = st.builds(
 )
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(bodies, st.sampled_from([1, 2, 5, 12, 13, 14, MAX_DEPTH]))
 @example(b'"\\ud83d\\ud83d\\ude00"', 1)
 @example(b'"\\ud83d\\\\ude00"', 1)
@@ -128,7 +128,7 @@ def test_fast_equals_slow(body: bytes, max_depth: int) -> None:
     assert passes(body, max_depth) == oracle(body, max_depth)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(bodies, st.data())
 def test_fast_equals_slow_on_damaged_bodies(body: bytes, data: st.DataObject) -> None:
     """Cutting, doubling or inserting bytes leads both to the same verdict: no damage opens a gap."""
@@ -139,7 +139,7 @@ def test_fast_equals_slow_on_damaged_bodies(body: bytes, data: st.DataObject) ->
     assert passes(damaged, MAX_DEPTH) == oracle(damaged, MAX_DEPTH)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(bodies)
 def test_accepted_reads_back_equal(body: bytes) -> None:
     """What is decoded equals what the standard library reads, and survives being encoded again."""

@@ -106,6 +106,8 @@ def filled(target: Target, victim: Mailbox) -> dict[str, str]:
     if target.dialect == "communications_mining":
         return {**values_for(target, victim), "user": f"{1:016x}", "token": f"{1:016x}", "bucket": NAME}
     numbers = {"project": str(int(victim.dataset_id, 16) + 1)}
+    if target.dialect == "kiln":
+        return {"project": "1", "task": numbers["project"], "run": "2", "feedback": "1", "external_id": "a"}
     return {name: "1" for name in re.findall(r"\{(\w+)", target.path)} | numbers | {"task": "2", "annotation": "2"}
 
 
@@ -124,6 +126,8 @@ def test_stranger_learns_and_changes_nothing(
     stranger = member_of(victim.api, server, **granted)
     before = rows(server)
     for target in targets():
+        if target.handler in ("create_personal_token", "reset_opaque_token"):
+            continue  # these change the caller's own tokens, which anybody may
         values, body = filled(target, victim), good_bodies(victim).get(target.handler, {})
         answer = send(stranger, target, values, body if target.method != "GET" else None)
         asked = target.url(values) + str(body)

@@ -7,8 +7,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from headrace.app import Application, by_precedence
+from headrace.app import Application
 from headrace.dialects import communications_mining, label_studio
+from headrace.dialects.kit import by_precedence
 from headrace.routing import ShortCut
 
 

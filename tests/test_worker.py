@@ -264,8 +264,8 @@ def stored(application: Application, box: Mailbox, version: int, *keys: str) -> 
 
 
 def test_labels_become_predictions(tmp_path: Path) -> None:
-    """Labelling trains a version by itself; it predicts old and new comments. A stream keeps to its version: after
-    the next training, and after a restart, it answers the same to the byte."""
+    """Labelling trains a version by itself; it predicts old and new comments, and lists those worth labelling. A
+    stream keeps to its version: after the next training, and after a restart, it answers the same to the byte."""
     with serving(tmp_path / "data") as application:
         box = new_mailbox(client_of(application))
         box.put_stream()
@@ -280,6 +280,7 @@ def test_labels_become_predictions(tmp_path: Path) -> None:
         settle(application)
         assert stored(application, box, 1, "early", "a0", "late") == ["a0", "early", "late"]
         assert top_labels(box) == {"early": "Card", "late": "Payment"}
+        assert worth_labelling(box) == {"early", "late"}
         box.put_stream(model={"version": 1})
         before = fetched(box)
         teach(box, "c", 4)
@@ -290,6 +291,13 @@ def test_labels_become_predictions(tmp_path: Path) -> None:
         again = Mailbox(**{**vars(box), "api": client_of(application)})
         assert fetched(again) == before
         assert versions(again) == [2, 1]
+
+
+def worth_labelling(box: Mailbox) -> set[str]:
+    """The comments at the head of the order of need."""
+    body = {"order": {"kind": "need"}, "limit": 2}
+    found = ok(box.api.post(f"{box.private}/query", json=body))
+    return {item["comment"]["id"] for item in found["results"]}
 
 
 def top_labels(box: Mailbox) -> dict[str, str]:

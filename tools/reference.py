@@ -7,9 +7,10 @@ from pathlib import Path
 
 import click
 
-from headrace.app import DIALECTS, JOB_KINDS, by_precedence
+from headrace.app import DIALECTS, JOB_KINDS
 from headrace.cli.main import main
 from headrace.core.rights import ROLES, Permission
+from headrace.dialects.kit import by_precedence
 from headrace.settings import PREFIX, Settings
 
 TARGET = Path(__file__).parent.parent / "docs" / "reference.md"

@@ -3,10 +3,10 @@
 import logging
 import re
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
@@ -21,9 +21,18 @@ from headrace.core import access_tokens, errors, users
 from headrace.core.projects import DEFAULT_PROJECT
 from headrace.core.rights import Principal
 from headrace.core.store import Store, Tx
-from headrace.dialects import communications_mining, label_studio
+from headrace.dialects import communications_mining, kiln, label_studio, open_assistant
 from headrace.dialects import headrace as native
-from headrace.dialects.kit import Dialect, Route, Services, allowed_methods, endpoint, json_answer, retry_headers
+from headrace.dialects.describing import description
+from headrace.dialects.kit import (
+    Dialect,
+    Services,
+    allowed_methods,
+    by_precedence,
+    endpoint,
+    json_answer,
+    retry_headers,
+)
 from headrace.directory import served
 from headrace.jobs import exports, imports, learning
 from headrace.jobs.webhooks import Delivery
@@ -33,23 +42,31 @@ from headrace.memory import keep_freed_memory
 from headrace.outgoing import Outgoing
 from headrace.routing import ShortCut
 from headrace.settings import Settings
+from headrace.sharing import kilns
 from headrace.signing import Signer
 from headrace.storage import open_store
 from headrace.web import pages
 
 log = logging.getLogger("headrace")
 
-DIALECTS: tuple[Dialect, ...] = (communications_mining.dialect, label_studio.dialect, native.dialect)
+DIALECTS: tuple[Dialect, ...] = (
+    communications_mining.dialect,
+    open_assistant.dialect,
+    kiln.dialect,
+    label_studio.dialect,
+    native.dialect,
+)
 
 DELIVERY = Delivery(render=label_studio.messages)
 JOB_KINDS = {
     "import": JobKind(run=imports.run, failed=imports.failed),
+    "fetch": JobKind(run=imports.run, failed=imports.failed),
     "export": JobKind(run=exports.run, failed=exports.failed),
     "train": JobKind(run=learning.train),
     "predict": JobKind(run=learning.predict),
     "webhook": JobKind(run=DELIVERY.run, failed=DELIVERY.failed),
 }
-LANES = (("import",), ("import",), ("export",), ("train",), ("predict",), ("webhook",), ("webhook",))
+LANES = (("import",), ("import",), ("fetch",), ("export",), ("train",), ("predict",), ("webhook",), ("webhook",))
 
 ADMIN = users.BUILT_IN_ADMIN
 ADMIN_EMAIL = "admin@example.org"
@@ -164,7 +181,7 @@ def _framework(services: Services, close: Callable[[], None]) -> FastAPI:
             served_by = endpoint(dialect, route, services)
             app.router.routes.append(StarletteRoute(route.path, served_by, methods=list(route.methods)))
     pages.mount(app)
-    app.openapi = cache(description)  # type: ignore[method-assign]
+    app.openapi = cache(partial(description, DIALECTS, title="headrace", version=__version__))  # type: ignore[method-assign]
     app.router.routes.insert(0, ShortCut(app.router.routes))
 
     @app.exception_handler(HTTPException)
@@ -178,46 +195,10 @@ def _framework(services: Services, close: Callable[[], None]) -> FastAPI:
     return app
 
 
-def description() -> dict[str, object]:
-    """What /openapi.json says: every method and path of every dialect.
-
-    The routes that serve are Starlette's, because FastAPI's cost a small request twice as much (benchmark tiny) and
-    a server a quarter of a second at its start; FastAPI describes them when somebody asks.
-    """
-    described = FastAPI(title="headrace", version=__version__)
-    for dialect in DIALECTS:
-        for route in by_precedence(dialect.routes):
-            for method in route.methods:
-                described.add_api_route(
-                    route.path,
-                    documented(route),
-                    methods=[method],
-                    tags=[dialect.name],
-                    response_class=Response,
-                    operation_id=f"{dialect.name}.{route.handler.__name__}.{method}.{route.path}",
-                )
-    return described.openapi()
-
-
-def documented(route: Route) -> Callable[[Request], Response]:
-    """A function that only carries the name and the words of a route's handler."""
-
-    def described(request: Request) -> Response:
-        return Response()
-
-    described.__name__ = getattr(route.handler, "__name__", "described")
-    described.__doc__ = route.handler.__doc__
-    return described
-
-
-def by_precedence(routes: Sequence[Route]) -> list[Route]:
-    """Routes that name an object by `id:` first, because a name could look like that too."""
-    return sorted(routes, key=lambda route: "id:{hex_id}" not in route.path)
-
-
 def owner_of(path: str) -> Dialect:
     """The dialect whose paths these are, also when no route matches."""
-    return next((dialect for dialect in DIALECTS if dialect.owns.match(path)), plain)
+    found = next((dialect for dialect in DIALECTS if dialect.owns.match(path)), None)
+    return found or (kiln.dialect if path.startswith("/api/") else plain)
 
 
 def canonical(path: str) -> str:
@@ -263,7 +244,8 @@ class Edge:
             return
         request_id = uuid.uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
-        scope["path"] = canonical(scope["path"])
+        for_kiln, receive = await kilns(scope, receive)
+        scope["path"] = kiln.PREFIX + scope["path"] if for_kiln else canonical(scope["path"])
         started = False
 
         async def tagged(message: Message) -> None:

@@ -15,7 +15,8 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 from urllib.parse import quote, urljoin, urlsplit
 
@@ -177,7 +178,7 @@ class Outgoing:
 
     allowed_hosts: frozenset[str] = frozenset()
     resolve: Resolve = system_addresses
-    tls: ssl.SSLContext = field(default_factory=httpcore2.default_ssl_context)
+    tls: ssl.SSLContext | None = None
 
     def check(self, url: str) -> None:
         """Raise Invalid for a URL that is malformed or does not resolve, RefusedAddress for a private one."""
@@ -201,6 +202,11 @@ class Outgoing:
                     target = parse(urljoin(target.url, _header(response, b"location")))
             raise CouldNotFetch
 
+    @cached_property
+    def _trusted(self) -> ssl.SSLContext:
+        # Not read at the start, because a server that calls nobody over TLS starts a good deal faster without.
+        return self.tls or httpcore2.default_ssl_context()
+
     def _addresses(self, target: Target) -> Sequence[str]:
         """The addresses of a target, all of them allowed."""
         try:
@@ -220,11 +226,12 @@ class Outgoing:
         self, method: str, target: Target, headers: Mapping[str, str], body: bytes, deadline: float
     ) -> Iterator[httpcore2.Response]:
         own = {"Host": target.authority, "User-Agent": f"headrace/{__version__}", "Connection": "close"}
+        tls = self._trusted if target.scheme == "https" else None
         backend = _Pinned(self._addresses(target), deadline)
         url = httpcore2.URL(scheme=target.scheme, host=target.host, port=target.port, target=target.path)
         sent = [(name.encode("ascii"), value.encode("latin-1")) for name, value in (own | dict(headers)).items()]
         with (
-            httpcore2.ConnectionPool(ssl_context=self.tls, network_backend=backend) as pool,
+            httpcore2.ConnectionPool(ssl_context=tls, network_backend=backend) as pool,
             pool.stream(method, url, headers=sent, content=body) as response,
         ):
             yield response

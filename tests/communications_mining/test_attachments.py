@@ -138,11 +138,11 @@ def test_a_file_may_come_as_the_whole_body(api: TestClient) -> None:
         ({"content": b"junk", "headers": {"content-type": "multipart/form-data; boundary=b"}}, ""),
     ],
 )
-def test_a_bad_form_is_refused(api: TestClient, form: dict[str, Any], word: str) -> None:
+def test_a_bad_form_is_refused(shared_api: TestClient, form: dict[str, Any], word: str) -> None:
     """A form without the part `file`, with two, or that cannot be read answers 400."""
-    make_source(api)
-    upload(api, with_files())
-    answer = api.put(f"{PRIVATE}/a/audio", **form)
+    make_source(shared_api)
+    upload(shared_api, with_files())
+    answer = shared_api.put(f"{PRIVATE}/a/audio", **form)
     assert (answer.status_code, answer.json()["status"]) == (400, "error")
     assert word in answer.json()["message"].lower()
 

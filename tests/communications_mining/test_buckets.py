@@ -49,9 +49,11 @@ def test_a_name_that_is_taken_is_refused(api: TestClient) -> None:
         ("default/inbox", {"transform_tag": "not-a-valid-transform-tag.0.ABCDEFGH"}, 422, "transform tag"),
     ],
 )
-def test_a_bad_bucket_is_refused(api: TestClient, full: str, fields: dict[str, str], status: int, word: str) -> None:
+def test_a_bad_bucket_is_refused(
+    shared_api: TestClient, full: str, fields: dict[str, str], status: int, word: str
+) -> None:
     """Every bad field answers in the envelope and is named."""
-    answer = api.put(f"{BUCKETS}/{full}", json={"bucket": fields})
+    answer = shared_api.put(f"{BUCKETS}/{full}", json={"bucket": fields})
     assert (answer.status_code, answer.json()["status"]) == (status, "error")
     assert word in answer.json()["message"]
 

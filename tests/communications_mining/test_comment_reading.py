@@ -107,10 +107,10 @@ def test_bounds_of_a_list_are_inclusive(api: TestClient) -> None:
         ("include_markup=perhaps", "include_markup"),
     ],
 )
-def test_a_bad_list_is_refused(api: TestClient, query: str, word: str) -> None:
+def test_a_bad_list_is_refused(shared_api: TestClient, query: str, word: str) -> None:
     """Every bad parameter answers 400 and is named."""
-    make_source(api)
-    answer = api.get(f"{PRIVATE}?{query}")
+    make_source(shared_api)
+    answer = shared_api.get(f"{PRIVATE}?{query}")
     assert (answer.status_code, answer.json()["status"]) == (400, "error")
     assert word in answer.json()["message"]
 
@@ -167,10 +167,12 @@ def test_no_charge_is_accepted(api: TestClient, query: str) -> None:
         ({"user_properties": {"date:X": "1"}}, "user_properties"),
     ],
 )
-def test_a_comment_beyond_its_limits_is_refused(api: TestClient, change: dict[str, Any], word: str) -> None:
+def test_a_comment_beyond_its_limits_is_refused(shared_api: TestClient, change: dict[str, Any], word: str) -> None:
     """The batch is refused as a whole with a message that names the field."""
-    make_source(api)
-    answer = api.post(f"/api/v1/sources/{SOURCE}/sync", json={"comments": [comment("good"), comment("a") | change]})
+    make_source(shared_api)
+    answer = shared_api.post(
+        f"/api/v1/sources/{SOURCE}/sync", json={"comments": [comment("good"), comment("a") | change]}
+    )
     assert (answer.status_code, answer.json()["status"]) == (400, "error")
     assert word in answer.json()["message"]
-    assert api.get(f"{PUBLIC}/good").status_code == 404
+    assert shared_api.get(f"{PUBLIC}/good").status_code == 404

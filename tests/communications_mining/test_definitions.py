@@ -99,10 +99,10 @@ def test_general_fields_flags_and_configuration_are_kept(api: TestClient) -> Non
         {"copy_annotations_from": "nothing"},
     ],
 )
-def test_bad_definitions_are_refused(api: TestClient, fields: dict[str, Any]) -> None:
+def test_bad_definitions_are_refused(shared_api: TestClient, fields: dict[str, Any]) -> None:
     """400, and no dataset is made."""
-    assert api.put(f"/api/v1/datasets/{DATASET}", json={"dataset": fields}).status_code == 400
-    assert ok(api.get("/api/v1/datasets"))["datasets"] == []
+    assert shared_api.put(f"/api/v1/datasets/{DATASET}", json={"dataset": fields}).status_code == 400
+    assert ok(shared_api.get("/api/v1/datasets"))["datasets"] == []
 
 
 def test_an_unknown_model_family_is_named(api: TestClient) -> None:

@@ -259,7 +259,7 @@ def counted(api: TestClient, said: dict[str, Any]) -> int:
     return int(ok(api.post(path, json={"comment_filter": said}))["statistics"]["num_comments"])
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(said=few_pieces)
 def test_a_filter_means_the_same_everywhere(world: World, said: dict[str, Any]) -> None:
     """Query, statistics, stream and export find exactly the comments that a naive reading of the filter finds."""

@@ -89,12 +89,12 @@ def test_recent_goes_on_behind_the_first_page(api: TestClient) -> None:
         {"original_text": 3},
     ],
 )
-def test_a_bad_flat_comment_refuses_the_batch(api: TestClient, change: dict[str, Any]) -> None:
+def test_a_bad_flat_comment_refuses_the_batch(shared_api: TestClient, change: dict[str, Any]) -> None:
     """400, nothing stored and no source made."""
-    make_dataset(api)
-    answer = api.post(f"{VOC}/sync", json={"comments": [flat("good"), flat("0a") | change]})
+    make_dataset(shared_api)
+    answer = shared_api.post(f"{VOC}/sync", json={"comments": [flat("good"), flat("0a") | change]})
     assert answer.status_code == 400
-    assert ok(api.get("/api/v1/sources"))["sources"] == []
+    assert ok(shared_api.get("/api/v1/sources"))["sources"] == []
 
 
 def test_unknown_datasets_and_bad_limits(api: TestClient) -> None:

@@ -94,13 +94,15 @@ def test_the_file_of_a_mail_can_follow(api: TestClient) -> None:
         ({"documents": [document(body={"markdown": ""})]}, 400, "markdown"),
     ],
 )
-def test_a_bad_batch_is_refused_as_a_whole(api: TestClient, change: dict[str, Any], status: int, word: str) -> None:
+def test_a_bad_batch_is_refused_as_a_whole(
+    shared_api: TestClient, change: dict[str, Any], status: int, word: str
+) -> None:
     """The answer is an error in the envelope that names the field, and nothing is stored."""
-    make_source(api)
-    answer = api.post(PATH, json={"documents": [document()], "transform_tag": TAG} | change)
+    make_source(shared_api)
+    answer = shared_api.post(PATH, json={"documents": [document()], "transform_tag": TAG} | change)
     assert (answer.status_code, answer.json()["status"]) == (status, "error")
     assert word in answer.json()["message"]
-    assert ok(api.post(f"/api/v1/sources/{SOURCE}/statistics", json={}))["statistics"]["num_comments"] == 0
+    assert ok(shared_api.post(f"/api/v1/sources/{SOURCE}/statistics", json={}))["statistics"]["num_comments"] == 0
 
 
 def test_mail_needs_the_right_to_edit(api: TestClient, person: Callable[..., TestClient]) -> None:

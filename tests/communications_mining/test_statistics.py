@@ -113,10 +113,10 @@ def test_a_series_spans_all_of_time(api: TestClient) -> None:
         ({"more": 1}, "more"),
     ],
 )
-def test_a_bad_request_is_refused(api: TestClient, change: dict[str, Any], word: str) -> None:
+def test_a_bad_request_is_refused(shared_api: TestClient, change: dict[str, Any], word: str) -> None:
     """Every bad field answers 400 in the envelope and is named."""
-    make_dataset(api, make_source(api))
-    answer = api.post(PATH, json=DEFAULT | change)
+    make_dataset(shared_api, make_source(shared_api))
+    answer = shared_api.post(PATH, json=DEFAULT | change)
     assert (answer.status_code, answer.json()["status"]) == (400, "error")
     assert word in answer.json()["message"]
 

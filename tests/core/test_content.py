@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.core.content import Facts, Kind, as_comment, as_task, facts, lookup, task_text, text
+from headrace.core.content import Facts, Kind, as_comment, as_run, as_task, facts, lookup, masked, task_text, text
 
 COMMENT = {
     "id": "a",
@@ -110,3 +110,49 @@ def test_lookup_prefers_the_whole_key(task: dict[str, Any], path: str) -> None:
         assert lookup(task, path) is task[path]
     elif "." not in path:
         assert lookup(task, path) is None
+
+
+RUN = {
+    "input": "Where is it?",
+    "input_source": {"type": "human", "properties": {"created_by": "ann", "row": 3}},
+    "output": {
+        "output": "On its way.",
+        "source": {"type": "synthetic", "properties": {"model_name": "m", "temperature": 0.5}},
+        "rating": {"type": "five_star", "value": 4.0},
+    },
+    "tags": [],
+}
+KINDS = {Kind.TASK: '{"text":"hello","n":1}', Kind.COMMENT: BODY, Kind.RUN: json.dumps(RUN)}
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_every_kind_has_every_view(kind: Kind) -> None:
+    """Whatever a record was sent as, it is a task, a comment and a run, with its text in each of them."""
+    body, words = KINDS[kind], text(kind, KINDS[kind])
+    comment = json.loads(as_comment(kind, body, "a", INSTANT))
+    run = json.loads(as_run(kind, body, INSTANT))
+    assert text(Kind.COMMENT, json.dumps(comment)) == text(Kind.RUN, json.dumps(run)) == words
+    assert all(part in json.dumps(json.loads(as_task(kind, body))) for part in words.split("\n"))
+
+
+def test_views_of_a_run() -> None:
+    """A run is itself as it was sent; its texts, what made them and its rating are there in the other views."""
+    body = KINDS[Kind.RUN]
+    made_by = {"string:created_by": "ann", "number:row": 3, "string:model_name": "m", "number:temperature": 0.5}
+    assert as_run(Kind.RUN, body, INSTANT) == body
+    assert facts(Kind.RUN, body).properties == made_by | {"number:rating": 4.0}
+    task = json.loads(as_task(Kind.RUN, body))
+    assert (task["input"], task["output"], task["model_name"]) == ("Where is it?", "On its way.", "m")
+
+
+def test_run_hides_properties() -> None:
+    """Properties that are not for everybody are hidden in the run's sources, by either spelling of their name."""
+    hidden = json.loads(masked(Kind.RUN, KINDS[Kind.RUN], ["string:model_name", "row"]))
+    assert hidden["output"]["source"]["properties"] == {"model_name": "***", "temperature": 0.5}
+    assert hidden["input_source"]["properties"] == {"created_by": "ann"}
+
+
+def test_task_with_both_texts_is_a_whole_run() -> None:
+    """A task's `input` and `output` are the run's; anything else is all input."""
+    run = json.loads(as_run(Kind.TASK, '{"input":"a","output":"b"}', INSTANT))
+    assert (run["input"], run["output"]["output"], run["created_at"]) == ("a", "b", "2024-05-06T07:08:09.000000Z")

@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 from headrace.core import label_config, task_export
 from headrace.core.annotations import Annotation, Assigned, Judgement
 from headrace.core.errors import Invalid, NotBuilt
-from headrace.core.imports import PushedPrediction
-from headrace.core.models import Pushed
 from headrace.core.records import Record
 from headrace.core.task_export import Detail, ExportFormat, TaskRow
+from headrace.core.task_predictions import TaskPrediction
 from headrace.core.users import User
 
 CONFIG = label_config.parse(
@@ -179,7 +178,7 @@ def row(judgement: Judgement, *, body: str = '{ "text" : "a" }') -> TaskRow:
         created_at=0,
         updated_at=1_000_000,
     )
-    pushed = Pushed(9, 7, PushedPrediction("[ ]", "m", 0.5), 0)
+    pushed = TaskPrediction(id=9, record_id=7, model_version="m", score=0.5, created_at=0, updated_at=0, said="[ ]")
     return TaskRow(record, body, [said], [said], [pushed])
 
 

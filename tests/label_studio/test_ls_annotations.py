@@ -105,13 +105,13 @@ def test_imported_annotations_are_labels_with_their_parents(api: TestClient) -> 
 
 
 @pytest.mark.parametrize("result", [{"a": 1}, "text", 3, ["x"], [{"value": 1}]])
-def test_a_result_of_another_shape_is_refused(api: TestClient, result: Any) -> None:
+def test_a_result_of_another_shape_is_refused(shared_api: TestClient, result: Any) -> None:
     """It must be a list of regions; the fault stands under `result`, and nothing is stored."""
-    _, task = make_task(api)
-    assert list(errors_of(api.post(f"/api/tasks/{task}/annotations/", json={"result": result}))) == ["result"]
-    made = annotate(api, task, result=[])
-    assert list(errors_of(api.patch(f"/api/annotations/{made['id']}/", json={"result": result}))) == ["result"]
-    assert len(ok(api.get(f"/api/tasks/{task}/annotations/"))) == 1
+    _, task = make_task(shared_api)
+    assert list(errors_of(shared_api.post(f"/api/tasks/{task}/annotations/", json={"result": result}))) == ["result"]
+    made = annotate(shared_api, task, result=[])
+    assert list(errors_of(shared_api.patch(f"/api/annotations/{made['id']}/", json={"result": result}))) == ["result"]
+    assert len(ok(shared_api.get(f"/api/tasks/{task}/annotations/"))) == 1
 
 
 def test_an_absent_result_is_null(api: TestClient) -> None:

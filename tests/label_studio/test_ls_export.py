@@ -208,10 +208,10 @@ def test_an_empty_project_gives_empty_files(api: TestClient) -> None:
         ("since=abc", 400),
     ],
 )
-def test_a_bad_query_is_refused(api: TestClient, query: str, status: int) -> None:
+def test_a_bad_query_is_refused(shared_api: TestClient, query: str, status: int) -> None:
     """Unknown formats and malformed parameters meet an error of the usual shape before anything is sent."""
-    project, _ = some_tasks(api)
-    errors_of(api.get(f"/api/projects/{project}/export?{query}"), status)
+    project, _ = some_tasks(shared_api)
+    errors_of(shared_api.get(f"/api/projects/{project}/export?{query}"), status)
 
 
 def test_only_who_may_export_exports(api: TestClient, person: Callable[..., TestClient]) -> None:

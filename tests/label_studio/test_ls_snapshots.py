@@ -134,10 +134,10 @@ def test_a_big_snapshot_is_left_to_the_worker(api: TestClient) -> None:
         ({"only_with_annotations": True}, "acd"),
     ],
 )
-def test_tasks_are_chosen_by_how_they_stand(api: TestClient, options: dict[str, Any], texts: str) -> None:
+def test_tasks_are_chosen_by_how_they_stand(shared_api: TestClient, options: dict[str, Any], texts: str) -> None:
     """Each filter takes only those tasks that have the quality, or all but those."""
-    project, _ = some_tasks(api)
-    assert "".join(task["data"]["text"] for task in content(api, project, task_filter_options=options)) == texts
+    project, _ = some_tasks(shared_api)
+    assert "".join(task["data"]["text"] for task in content(shared_api, project, task_filter_options=options)) == texts
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from label_studio_api import choice, errors_of, imported, make_project
 from starlette.testclient import TestClient
 
 from building import eventually
-from conftest import ADMIN_TOKEN, ok
+from conftest import ok, settings_in
 from headrace.settings import Settings
 from listener import Listener, Received, Reply, listening
 
@@ -66,9 +68,9 @@ COMPLETIONS = ("TASK_COMPLETED", "PROJECT_COMPLETED")
 
 
 @pytest.fixture
-def settings(tmp_path: Any) -> Settings:
+def settings(tmp_path: Path, migrated_sqlite: Path) -> Settings:
     """Settings of a server whose webhooks may reach this machine under its address."""
-    return Settings(data=tmp_path / "data", admin_token=ADMIN_TOKEN, allowed_hosts="127.0.0.1")
+    return replace(settings_in(tmp_path / "data", migrated_sqlite), allowed_hosts="127.0.0.1")
 
 
 @pytest.fixture
@@ -146,6 +148,24 @@ def test_the_actions_are_told(api: TestClient) -> None:
     assert list(info)[-2:] == list(COMPLETIONS)
     only = ok(api.get("/api/webhooks/info/", params={"organization-only": "true"}))
     assert set(only) == {"PROJECT_CREATED", "PROJECT_DELETED"}
+
+
+def test_predictions_are_told(api: TestClient, listener: Listener) -> None:
+    """Pushed ones in full, a changed one with its task, deleted ones by their ids."""
+    project = make_project(api)
+    task = imported(api, project, [{"text": "a"}])["task_ids"][0]
+    names = ["PREDICTIONS_CREATED", "PREDICTION_UPDATED", "PREDICTIONS_DELETED"]
+    hook(api, listener, project=project, send_for_all_actions=False, actions=names)
+    items = [{"task": task, "result": [], "model_version": version} for version in ("a", "b")]
+    ok(api.post(f"/api/projects/{project}/import/predictions", json=items))
+    made = bodies(listener, 1)[0]
+    assert [item["model_version"] for item in made["predictions"]] == ["a", "b"]
+    number = made["predictions"][0]["id"]
+    ok(api.patch(f"/api/predictions/{number}/", json={"score": 0.5}))
+    changed = bodies(listener, 1)[0]
+    assert (changed["action"], changed["prediction"]["score"], changed["task"]["id"]) == (names[1], 0.5, task)
+    assert api.delete(f"/api/predictions/{number}/").status_code == 204
+    assert bodies(listener, 1)[0]["predictions"] == [{"id": number}]
 
 
 def test_private_addresses_are_refused_at_creation(api: TestClient, listener: Listener) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, f1_score
 
-from headrace.learning.validation import average_precision, curve, describe, micro_f1, rate, validate
+from headrace.learning.validation import average_precision, curve, describe, micro_f1, rate, validate, wilson
 
 PROBABILITIES = st.lists(st.tuples(st.integers(0, 20), st.booleans()), min_size=1, max_size=300)
 
@@ -100,3 +100,24 @@ def test_rating_gives_its_reasons() -> None:
     rating = rate(reviewed=10, positives=np.array([1, 60]), mean=0.8, error=0.2)
     assert rating["score"] == 74
     assert [reason.split()[0] for reason in rating["reasons"]] == ["Mean", "1", "Probabilities", "10"]
+
+
+@given(PROBABILITIES)
+def test_automatic_thresholds_come_with_intervals(pairs: list[tuple[int, bool]]) -> None:
+    """Precision and recall at each automatic threshold are those of the texts, inside bounds within 0 to 1."""
+    probabilities, truth = judged(pairs)
+    described = described_from(probabilities, truth)
+    for name, threshold in described["auto_thresholds"].items():
+        chosen = probabilities >= threshold - 1e-6
+        right = (chosen & truth).sum()
+        for measure, total in (("precision", chosen.sum()), ("recall", truth.sum())):
+            estimate, low, high = described["intervals"][name][measure]
+            assert estimate == pytest.approx(right / total, abs=1e-5)
+            assert 0 <= low <= estimate <= high <= 1
+
+
+def test_intervals_narrow_with_examples() -> None:
+    """The same share of more texts is known better."""
+    few, many = wilson(8, 10), wilson(800, 1000)
+    assert few[0] == many[0] == 0.8
+    assert many[2] - many[1] < few[2] - few[1] < 0.6

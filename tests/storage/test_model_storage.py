@@ -117,14 +117,16 @@ def test_outdated_predictions_are_dropped(store: Store) -> None:
         same, changed, gone = tx.records.insert(source.id, notes("abc"))
         tx.records.replace([(changed, notes("b", text="other")[0])])
         tx.records.delete(source.id, [gone])
-        first = [(number, 1, Scores(b"1", 0.5)) for number in (same, changed, gone)]
+        first = [(number, 1, Scores(bytes(4), 0.5)) for number in (same, changed, gone)]
         assert tx.predictions.save(model.id, first) == 1
-        assert tx.predictions.save(model.id, [(same, 1, Scores(b"2", None)), (changed, 2, Scores(b"3", -1.0))]) == 2
+        assert (
+            tx.predictions.save(model.id, [(same, 1, Scores(b"2222", None)), (changed, 2, Scores(b"3333", -1.0))]) == 2
+        )
         return model.id, [same, changed, gone]
 
     model_id, ids = store.write(fill)
     found = store.read(lambda tx: tx.predictions.of(model_id, ids))
-    assert found == {ids[0]: Scores(b"2", None), ids[1]: Scores(b"3", -1.0)}
+    assert found == {ids[0]: Scores(b"2222", None), ids[1]: Scores(b"3333", -1.0)}
     store.write(lambda tx: tx.predictions.forget(ids[:1]))
     assert list(store.read(lambda tx: tx.predictions.of(model_id, ids))) == ids[1:2]
 

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from shutil import copyfile
 from typing import Any
 
 import pytest
@@ -17,9 +18,9 @@ from headrace.storage import open_store
 
 
 @pytest.fixture
-def sqlite(tmp_path: Path) -> Iterator[Store]:
+def sqlite(tmp_path: Path, migrated_sqlite: Path) -> Iterator[Store]:
     """An empty store on SQLite, whose one writer commits in groups."""
-    store = open_store(f"sqlite:///{tmp_path / 'store.db'}")
+    store = open_store(f"sqlite:///{copyfile(migrated_sqlite, tmp_path / 'store.db')}")
     yield store
     store.close()
 

@@ -1,60 +1,21 @@
-"""serve, migrate, token, demo: the commands and their options."""
+"""serve, migrate, token, export, demo: the commands and their options."""
 
 import logging
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
 
 from headrace import __version__
 from headrace.app import Application, admin_of, create_app
-from headrace.cli import demo, sample
+from headrace.cli import demo, export, sample
+from headrace.cli.database import opened, settings_help, storage_options, told
 from headrace.core import users
-from headrace.core.errors import HeadraceError
-from headrace.core.store import Store
 from headrace.core.times import format_timestamp
 from headrace.server import serve as serve_app
 from headrace.settings import Settings, from_environment
-from headrace.storage import open_store
 
-F = TypeVar("F", bound=Callable[..., Any])
 CONTEXT = {"help_option_names": ["-h", "--help"]}
-
-
-def _help(name: str) -> str:
-    field = Settings.__dataclass_fields__[name]
-    return f"{field.metadata['help']} [HEADRACE_{name.upper()}; default: {field.default or 'none'}]"
-
-
-def storage_options(command: F) -> F:
-    """The options that say where the database is."""
-    command = click.option("--database-url", metavar="URL", help=_help("database_url"))(command)
-    return click.option("--data", type=click.Path(path_type=Path), help=_help("data"))(command)
-
-
-@contextmanager
-def told() -> Iterator[None]:
-    """Turn an error of the domain into one line on the terminal."""
-    try:
-        yield
-    except HeadraceError as error:
-        raise click.ClickException(error.message) from error
-
-
-@contextmanager
-def opened(data: Path | None, database_url: str | None) -> Iterator[Store]:
-    """The store that the options name, closed afterwards."""
-    with told():
-        settings = from_environment(data=data, database_url=database_url)
-        settings.data.mkdir(parents=True, exist_ok=True)
-        store = open_store(settings.store_url)
-        try:
-            yield store
-        finally:
-            store.close()
 
 
 @click.group(context_settings=CONTEXT)
@@ -64,10 +25,10 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--host", help=_help("host"))
-@click.option("--port", type=int, help=_help("port"))
+@click.option("--host", help=settings_help("host"))
+@click.option("--port", type=int, help=settings_help("port"))
 @storage_options
-@click.option("--no-auth", is_flag=True, default=None, help=_help("no_auth"))
+@click.option("--no-auth", is_flag=True, default=None, help=settings_help("no_auth"))
 @click.option("--demo", "with_demo", is_flag=True, help="fill an empty server with a small generated project")
 def serve(
     host: str | None,
@@ -160,3 +121,4 @@ def revoke_token(token_id: int, data: Path | None, database_url: str | None) -> 
 
 
 main.add_command(demo.command)
+main.add_command(export.group)

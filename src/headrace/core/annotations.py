@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from headrace.core import datasets, learning
+from headrace.core import datasets, learning, queue, run_mirrors
 from headrace.core.datasets import Dataset
 from headrace.core.errors import Invalid
 from headrace.core.rights import Permission, Principal
@@ -32,7 +32,8 @@ class Assigned(NamedTuple):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Judgement:
     """What somebody says of a record, before it has an id. `result` is a Label Studio result as JSON text,
-    `extra` JSON text of what only one dialect knows (entities, moon forms)."""
+    `extra` JSON text of what only one dialect knows (entities, moon forms). `draft_created_at` is when the draft was
+    begun that became it, `skip_reason` why a cancelled one was skipped."""
 
     labels: tuple[Assigned, ...] = ()
     dismissed: tuple[Assigned, ...] = ()
@@ -43,6 +44,8 @@ class Judgement:
     lead_time: float | None = None
     unique_id: str | None = None
     import_id: int | None = None
+    draft_created_at: int | None = None
+    skip_reason: str | None = None
 
     @property
     def blank(self) -> bool:
@@ -96,6 +99,9 @@ class Annotations(Protocol):
     def update(self, annotation_id: int, judgement: Judgement) -> None:
         """Replace a judgement; it becomes the newest word on its record."""
 
+    def move(self, dataset_id: int, moves: Sequence[tuple[int, int]]) -> None:
+        """Give annotations of the dataset, as (annotation id, record id), to other records; they stay what they are."""
+
     def delete(self, annotation_ids: Sequence[int]) -> None:
         """Remove annotations; an older one may become current again."""
 
@@ -116,6 +122,9 @@ class Annotations(Protocol):
     ) -> list[Annotation]:
         """Current annotations by record id, behind one record id, optionally of one source."""
 
+    def contested(self, dataset_id: int, limit: int) -> list[Annotation]:
+        """All annotations of the newest records, at most `limit`, that several people judged."""
+
     def at_least(self, dataset_id: int, count: int) -> bool:
         """True when that many records have a current annotation in the dataset."""
 
@@ -128,8 +137,11 @@ class Annotations(Protocol):
     def counts(self, dataset_id: int, *, overlap: int, author_id: int) -> AnnotationCounts:
         """All the counters of a dataset, with `overlap` people needed to finish a record, as one author sees them."""
 
-    def finishing(self, dataset_id: int, *, overlap: int) -> tuple[int, int]:
-        """How many records are finished, and the annotation that finished the last one (0 when none is)."""
+    def finishing(self, dataset_id: int, *, overlap: int, skips: bool = False) -> tuple[int, int]:
+        """How many records are finished, and the annotation that finished the last one (0 when none is).
+
+        With `skips`, whoever skipped a record counts towards its overlap.
+        """
 
 
 def judge(
@@ -138,6 +150,17 @@ def judge(
     """Store a judgement of a record the caller may review, as theirs or an author's; answers the annotation's id."""
     author = who.user_id if author_id is None else author_id
     annotation_id = judge_many(tx, who, dataset, [(record_id, author, judgement)])[0]
+    if not judgement.blank:
+        queue.end_work(
+            tx,
+            who,
+            dataset,
+            author,
+            record_id,
+            result_id=annotation_id,
+            skipped=judgement.cancelled,
+            reason=judgement.skip_reason,
+        )
     tx.events.add(
         "annotation.created",
         actor_id=who.user_id,
@@ -167,7 +190,27 @@ def rejudge(tx: "Tx", who: Principal, dataset: Dataset, annotation: Annotation, 
 def remove(tx: "Tx", who: Principal, dataset: Dataset, annotation: Annotation) -> None:
     """Remove an annotation; an older one of the record may count again."""
     tx.annotations.delete([annotation.id])
+    queue.settle(tx, dataset, [annotation.record_id], freed=True)
     _event(tx, who, dataset, "annotation.deleted", annotation)
+    run_mirrors.follow(tx, dataset, [annotation.record_id])
+    learning.annotations_changed(tx, dataset.id)
+
+
+def remove_many(tx: "Tx", who: Principal, dataset: Dataset, found: Sequence[Annotation]) -> None:
+    """Remove annotations, as `remove` does one, told by one event."""
+    if not found:
+        return
+    record_ids = sorted({annotation.record_id for annotation in found})
+    tx.annotations.delete([annotation.id for annotation in found])
+    queue.settle(tx, dataset, record_ids, freed=True)
+    tx.events.add(
+        "annotations.deleted",
+        actor_id=who.user_id,
+        project_id=dataset.project_id,
+        dataset_id=dataset.id,
+        data={"annotations": [annotation.id for annotation in found]},
+    )
+    run_mirrors.follow(tx, dataset, record_ids)
     learning.annotations_changed(tx, dataset.id)
 
 
@@ -200,6 +243,8 @@ def label(
     else:
         annotation_id = mine.id
         tx.annotations.update(mine.id, judgement)
+    if not judgement.blank:
+        queue.end_work(tx, who, dataset, who.user_id, record_id, result_id=annotation_id)
     tx.events.add(
         "annotation.created" if mine is None else "annotation.updated",
         actor_id=who.user_id,
@@ -279,6 +324,8 @@ def _check(judgement: Judgement) -> None:
 def _settled(tx: "Tx", who: Principal, dataset: Dataset, rows: Sequence[tuple[int, int, Judgement]]) -> None:
     names = [item.name for _, _, judgement in rows for item in (*judgement.labels, *judgement.dismissed)]
     tx.datasets.ensure_labels(dataset.id, list(dict.fromkeys(names)))
+    freed = any(judgement.blank for _, _, judgement in rows)
+    queue.settle(tx, dataset, [record_id for record_id, _, _ in rows], freed=freed)
     answered = [record_id for record_id, _, judgement in rows if not (judgement.blank or judgement.cancelled)]
     for exception in tx.exceptions.answer(dataset.id, answered):
         tx.events.add(
@@ -289,4 +336,5 @@ def _settled(tx: "Tx", who: Principal, dataset: Dataset, rows: Sequence[tuple[in
             subject_id=exception.id,
             data={"record_id": exception.record_id, "type": exception.type},
         )
+    run_mirrors.follow(tx, dataset, [record_id for record_id, _, _ in rows])
     learning.annotations_changed(tx, dataset.id)

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from headrace.core import annotations, datasets, label_config, label_results
+from headrace.core import annotations, datasets, drafts, label_config, label_results
 from headrace.core.annotations import Annotation, Assigned, Judgement
 from headrace.core.datasets import Dataset
+from headrace.core.drafts import Draft
 from headrace.core.errors import Invalid, NotFound
 from headrace.core.label_config import LabelConfig
 from headrace.core.rights import Permission, Principal
@@ -35,6 +36,7 @@ class Answer:
     ground_truth: bool = False
     lead_time: float | None = None
     unique_id: str | None = None
+    skip_reason: str | None = None
 
 
 def judgement(config: LabelConfig, answer: Answer) -> Judgement:
@@ -46,6 +48,7 @@ def judgement(config: LabelConfig, answer: Answer) -> Judgement:
         ground_truth=answer.ground_truth,
         lead_time=answer.lead_time,
         unique_id=answer.unique_id,
+        skip_reason=answer.skip_reason if answer.cancelled else None,
     )
 
 
@@ -64,14 +67,25 @@ def authors(tx: "Tx", dataset: Dataset, named: Iterable[str | int]) -> dict[str 
 
 
 def annotate(
-    tx: "Tx", who: Principal, record_id: int, answer: Answer, *, author: str | int | None = None
+    tx: "Tx",
+    who: Principal,
+    record_id: int,
+    answer: Answer,
+    *,
+    author: str | int | None = None,
+    draft_id: int | None = None,
 ) -> tuple[Dataset, Annotation]:
-    """Store an answer to a task as the caller's, or as another member's when the caller administers the dataset."""
+    """Store an answer to a task as the caller's, or as another member's when the caller administers the dataset.
+
+    The caller's draft that it was made of goes; Forbidden when that is not theirs, or of another task.
+    """
     dataset = datasets.of_record(tx, who, record_id, Permission.REVIEW)
     config = label_config.parse(dataset.label_config)
     _check(config, answer.result)
     author_id = _author(tx, who, dataset, author)
     stored = judgement(config, answer)
+    if draft_id is not None:
+        stored = replace(stored, draft_created_at=drafts.become(tx, who, dataset, record_id, draft_id))
     annotation_id = annotations.judge(tx, who, dataset, record_id, stored, author_id=author_id)
     return dataset, _required(tx, annotation_id)
 
@@ -111,8 +125,8 @@ def remove(tx: "Tx", who: Principal, annotation_id: int) -> None:
     annotations.remove(tx, who, dataset, annotation)
 
 
-def people(tx: "Tx", found: Iterable[Annotation]) -> dict[int, User]:
-    """The authors of annotations by id, as far as they still exist."""
+def people(tx: "Tx", found: Iterable[Annotation | Draft]) -> dict[int, User]:
+    """The authors of annotations and drafts by id, as far as they still exist."""
     known = ((author_id, tx.users.get(author_id)) for author_id in {item.author_id for item in found})
     return {author_id: user for author_id, user in known if user is not None}
 

@@ -1,7 +1,7 @@
-"""The views of a record: as a task, as a comment, and as the text and properties a model or a filter reads.
+"""The views of a record: as a task, a comment, a run, and as the text and properties a model or a filter reads.
 
 Pure functions, exact for the record's own kind and sensible for the others. A record's body is JSON text as it
-was sent: the `data` object of a task, the whole comment of a comment.
+was sent: the `data` object of a task, the whole comment of a comment, a run's document.
 """
 
 import json
@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
+from headrace.core import run_content
 from headrace.core.times import format_timestamp
 
 
@@ -17,6 +18,8 @@ class Kind(StrEnum):
 
     TASK = "task"
     COMMENT = "comment"
+    RUN = "run"
+    MESSAGE = "message"
 
 
 MASK = "***"
@@ -29,6 +32,8 @@ def text(kind: str, body: str, text_keys: Sequence[str] = ()) -> str:
     value = json.loads(body)
     if kind == Kind.COMMENT:
         return "\n".join(_message_text(message) for message in value.get("messages", ()))
+    if kind == Kind.RUN:
+        return run_content.text(value)
     return task_text(value, text_keys)
 
 
@@ -70,6 +75,8 @@ def facts(kind: str, body: str, text_keys: Sequence[str] = (), needs: Collection
     A comment's lists are empty where the needs do not name them.
     """
     value = json.loads(body)
+    if kind == Kind.RUN:
+        return Facts(properties=run_content.properties(value))
     if kind != Kind.COMMENT:
         return Facts(properties=task_properties(value, text_keys))
     messages = value["messages"]
@@ -107,12 +114,13 @@ def as_comment(kind: str, body: str, comment_id: str, timestamp: int, text_keys:
     if kind == Kind.COMMENT:
         return body
     data = json.loads(body)
+    is_run = kind == Kind.RUN
     comment = {
         "id": comment_id,
         "timestamp": format_timestamp(timestamp),
-        "messages": [{"body": {"text": task_text(data, text_keys)}}],
+        "messages": run_content.messages(data) if is_run else [{"body": {"text": task_text(data, text_keys)}}],
         "text_format": "plain",
-        "user_properties": task_properties(data, text_keys),
+        "user_properties": run_content.properties(data) if is_run else task_properties(data, text_keys),
     }
     return json.dumps(comment, ensure_ascii=False, separators=(",", ":"))
 
@@ -123,10 +131,13 @@ def masked(kind: str, body: str, names: Collection[str]) -> str:
     Texts read `***`; what is not a text is left out, because every number would be a lie.
     """
     value = json.loads(body)
+    if kind == Kind.RUN:
+        run_content.hide(value, names, MASK)
+        return run_content.dumps(value)
     fields = value.get("user_properties") if kind == Kind.COMMENT and isinstance(value, dict) else value
     if not isinstance(fields, dict):
         return body
-    bare = {name.partition(":")[2] or name for name in names} if kind == Kind.TASK else names
+    bare = {name.partition(":")[2] or name for name in names} if kind != Kind.COMMENT else names
     for key in [key for key in fields if key in bare or key.partition(":")[2] in bare]:
         if isinstance(fields[key], str):
             fields[key] = MASK
@@ -137,14 +148,30 @@ def masked(kind: str, body: str, names: Collection[str]) -> str:
 
 def as_task(kind: str, body: str, text_keys: Sequence[str] = ()) -> str:
     """The record as the JSON text of a task's data object."""
-    if kind == Kind.TASK:
+    if kind in (Kind.TASK, Kind.MESSAGE):
         return body
+    if kind == Kind.RUN:
+        return run_content.dumps(run_content.as_task(json.loads(body)))
     comment = json.loads(body)
     data: dict[str, object] = {
         name.partition(":")[2]: value for name, value in (comment.get("user_properties") or {}).items()
     }
     data[text_keys[0] if text_keys else "text"] = text(kind, body)
     return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+
+
+def as_run(kind: str, body: str, timestamp: int, text_keys: Sequence[str] = ()) -> str:
+    """The record as the JSON text of a run, without what only the server knows (v, id, path).
+
+    A task with the texts `input` and `output` has both; anything else is all input.
+    """
+    if kind == Kind.RUN:
+        return body
+    value = json.loads(body)
+    given, told = (value.get("input"), value.get("output")) if isinstance(value, dict) else (None, None)
+    if kind != Kind.TASK or not (isinstance(given, str) and isinstance(told, str)):
+        given, told = text(kind, body, text_keys), ""
+    return run_content.dumps(run_content.of_texts(given, told, format_timestamp(timestamp)))
 
 
 def _message_text(message: Mapping[str, object]) -> str:

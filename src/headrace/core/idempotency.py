@@ -36,16 +36,24 @@ def once(tx: "Tx", who: Principal, key: str | None, request: bytes, work: Callab
 
     Raises Invalid for a bad key and Unacceptable when the key came with another request. What raises is not kept.
     """
+    known = earlier(tx, who, key, request)
+    if known is not None:
+        return known
+    reply = work(tx)
+    if key is not None:
+        tx.replies.add(who.user_id, key, hashlib.sha256(request).digest(), reply)
+    return reply
+
+
+def earlier(tx: "Tx", who: Principal, key: str | None, request: bytes) -> Reply | None:
+    """The reply that is kept under a key, None when there is none; raises as `once` does."""
     if key is None:
-        return work(tx)
+        return None
     if not 1 <= len(key) <= MAX_KEY:
         raise Invalid(f"Idempotency-Key must have 1 to {MAX_KEY} characters", fields={"Idempotency-Key": len(key)})
-    digest = hashlib.sha256(request).digest()
     known = tx.replies.find(who.user_id, key)
     if known is None:
-        reply = work(tx)
-        tx.replies.add(who.user_id, key, digest, reply)
-        return reply
-    if known[0] != digest:
+        return None
+    if known[0] != hashlib.sha256(request).digest():
         raise Unacceptable("this Idempotency-Key was used with another request", fields={"Idempotency-Key": key[:80]})
     return known[1]

@@ -66,12 +66,16 @@ class ObjectTag:
 
 @dataclass(frozen=True, kw_only=True)
 class ControlTag:
-    """A question: a tag with a name that points to the objects (or controls) it is asked about."""
+    """A question: a tag with a name that points to the objects (or controls) it is asked about.
+
+    `several` tells whether one answer may name more than one of the labels.
+    """
 
     name: str
     type: str
     to_name: tuple[str, ...]
     labels: tuple[LabelTag, ...]
+    several: bool = False
 
     @cached_property
     def nested(self) -> bool:
@@ -230,7 +234,10 @@ def _label(tag: _Tag, controls: Mapping[int, _Tag]) -> tuple[int | None, LabelTa
 
 def _control(tag: _Tag, labels: tuple[LabelTag, ...]) -> ControlTag:
     targets = tuple(tag.attributes["toName"].split(","))
-    return ControlTag(name=tag.attributes["name"], type=tag.type, to_name=targets, labels=labels)
+    several = tag.attributes.get("choice") == "multiple" or (
+        tag.type == "Taxonomy" and tag.attributes.get("maxUsages") != "1"
+    )
+    return ControlTag(name=tag.attributes["name"], type=tag.type, to_name=targets, labels=labels, several=several)
 
 
 def _object(tag: _Tag) -> ObjectTag:

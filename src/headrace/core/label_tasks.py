@@ -81,11 +81,11 @@ def envelope_problem(item: Mapping[str, object]) -> str | None:
 
 
 def _judgements_problem(judgements: object, field: str, noun: str) -> str | None:
-    """What an export writes comes in again: predictions as bare ids, annotations with null for a result."""
+    """What an export writes comes in again: predictions and drafts as bare ids, annotations with null for a result."""
     if not isinstance(judgements, list):
         return f"Task[{field}] must be list"
     for judgement in judgements:
-        if field == "predictions" and isinstance(judgement, int):
+        if field != "annotations" and isinstance(judgement, int):
             continue
         if not isinstance(judgement, dict):
             return f"{noun} must be dict"

@@ -145,12 +145,6 @@ class Predictions(Protocol):
     def pushed(self, dataset_id: int, record_ids: Sequence[int]) -> list[Pushed]:
         """The predictions made elsewhere for the records, by id."""
 
-    def count_pushed(self, dataset_id: int) -> int:
-        """How many predictions made elsewhere the dataset holds."""
-
-    def pushed_versions(self, dataset_id: int) -> dict[str, int]:
-        """How many predictions made elsewhere the dataset holds of each model version."""
-
     def forget(self, record_ids: Sequence[int]) -> None:
         """Drop what was computed for the records: their text has changed."""
 

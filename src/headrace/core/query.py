@@ -24,6 +24,7 @@ from headrace.core.models import Model, Predictor
 from headrace.core.positions import START, Position
 from headrace.core.reviews import ReviewPage
 from headrace.core.rights import Permission, Principal
+from headrace.core.shortlist import Aim
 from headrace.core.sources import Ref
 
 if TYPE_CHECKING:
@@ -45,11 +46,17 @@ class OrderKind(StrEnum):
     RECENT = "recent"
     SAMPLE = "sample"
     BY_LABEL = "by_label"
+    UNCERTAINTY = "uncertainty"
+    NEED = "need"
+    DISAGREEMENT = "disagreement"
+    NOVELTY = "novelty"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Order:
-    """Newest timestamp first; or shuffled, the same way for the same seed; or most probable for a label first."""
+    """Newest timestamp first; or shuffled, the same way for the same seed; or most probable for a label first; or
+    most worth labelling by an aim of `core.shortlist`, what is not on the list last. A query by worth sees the list of
+    the moment: what a new version moves while it is being read may come twice or not at all."""
 
     kind: OrderKind = OrderKind.RECENT
     seed: int = 0
@@ -106,7 +113,9 @@ def _found(tx: "Tx", finder: Finder, order: Order, cursor: _Cursor, count: int) 
         return _recent(tx, finder, cursor.after, count)
     if order.kind is OrderKind.SAMPLE:
         return _ranked(tx, finder, _shuffled(order.seed), cursor.after, count)
-    return _ranked(tx, finder, _by_label(tx, order.label, cursor), cursor.after, count)
+    if order.kind is OrderKind.BY_LABEL:
+        return _ranked(tx, finder, _by_label(tx, order.label, cursor), cursor.after, count)
+    return _ranked(tx, finder, _by_worth(tx, finder, Aim(order.kind.value)), cursor.after, count)
 
 
 def _recent(tx: "Tx", finder: Finder, after: Place | None, count: int) -> list[Place]:
@@ -181,6 +190,12 @@ def _by_label(tx: "Tx", label: str, cursor: _Cursor) -> Ranker:
         return [(round((1.0 - known.get(record_id, -1.0)) * _RANK_STEPS), record_id) for record_id in ids]
 
     return ranked
+
+
+def _by_worth(tx: "Tx", finder: Finder, aim: Aim) -> Ranker:
+    """Ranks by what labelling a record would teach; what is not on the shortlist comes last."""
+    worths = tx.shortlists.worths(finder.selection.dataset_id or 0, aim)
+    return lambda ids: [(round((1.0 - worths.get(number, -1.0)) * _RANK_STEPS), number) for number in ids]
 
 
 def _cursor(tx: "Tx", dataset: Dataset, request: QueryRequest) -> _Cursor:

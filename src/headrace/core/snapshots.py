@@ -195,6 +195,8 @@ def wanted(tx: "Tx", dataset: Dataset, snapshot: Snapshot) -> Wanted:
     authors = {user_id: user for user_id, user in ids.items() if user is not None}
     detail = Detail(
         predictions=_in_full(shown.get("predictions")),
+        drafts=shown.get("drafts") is None or _in_full(shown.get("drafts")),
+        drafts_of=snapshot.author_id,
         authors=authors if _in_full(shown.get("annotations__completed_by")) else None,
     )
     choice = choice_of(snapshot.options)

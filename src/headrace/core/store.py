@@ -4,25 +4,41 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Protocol, TypeVar
 
+from headrace.core.access_tokens import AccessTokens
 from headrace.core.annotations import Annotations
 from headrace.core.attachments import Attachments
 from headrace.core.buckets import Buckets
 from headrace.core.datasets import Datasets
+from headrace.core.drafts import Drafts
 from headrace.core.events import Events
 from headrace.core.exceptions import Exceptions
+from headrace.core.feedback import Feedbacks
 from headrace.core.idempotency import Replies
 from headrace.core.imports import Imports
 from headrace.core.jobs import Jobs
 from headrace.core.matching import Queries
+from headrace.core.messages import Messages
 from headrace.core.models import Models, Predictions
+from headrace.core.persons import Persons
+from headrace.core.profiles import Profiles
 from headrace.core.projects import Projects
+from headrace.core.queue import Queue
 from headrace.core.records import Records
+from headrace.core.runs import Runs
+from headrace.core.scores import Scores
+from headrace.core.shortlist import Shortlists
 from headrace.core.snapshots import Snapshots
 from headrace.core.sources import Sources
 from headrace.core.streams import Streams
+from headrace.core.task_predictions import TaskPredictions
+from headrace.core.task_search import TaskLists
 from headrace.core.task_selection import Tasks
+from headrace.core.task_views import TaskViews
+from headrace.core.trees import Trees
+from headrace.core.uploads import FileUploads
 from headrace.core.users import Users
 from headrace.core.webhooks import Webhooks
+from headrace.core.work import Works
 
 T = TypeVar("T")
 
@@ -38,6 +54,10 @@ class Tx(Protocol):
     def projects(self) -> Projects: ...
     @property
     def users(self) -> Users: ...
+    @property
+    def profiles(self) -> Profiles: ...
+    @property
+    def access_tokens(self) -> AccessTokens: ...
     @property
     def buckets(self) -> Buckets: ...
     @property
@@ -57,15 +77,43 @@ class Tx(Protocol):
     @property
     def predictions(self) -> Predictions: ...
     @property
+    def task_predictions(self) -> TaskPredictions: ...
+    @property
     def streams(self) -> Streams: ...
     @property
     def exceptions(self) -> Exceptions: ...
     @property
     def imports(self) -> Imports: ...
     @property
+    def uploads(self) -> FileUploads: ...
+    @property
     def tasks(self) -> Tasks: ...
     @property
+    def task_lists(self) -> TaskLists: ...
+    @property
+    def task_views(self) -> TaskViews: ...
+    @property
+    def work(self) -> Works: ...
+    @property
+    def queue(self) -> Queue: ...
+    @property
+    def drafts(self) -> Drafts: ...
+    @property
+    def persons(self) -> Persons: ...
+    @property
+    def trees(self) -> Trees: ...
+    @property
+    def messages(self) -> Messages: ...
+    @property
+    def scores(self) -> Scores: ...
+    @property
     def snapshots(self) -> Snapshots: ...
+    @property
+    def runs(self) -> Runs: ...
+    @property
+    def feedback(self) -> Feedbacks: ...
+    @property
+    def shortlists(self) -> Shortlists: ...
     @property
     def jobs(self) -> Jobs: ...
     @property

@@ -220,6 +220,20 @@ def scores(
     return known
 
 
+def outcomes(
+    tx: "Tx", dataset: Dataset, stream: Stream, records: Sequence[Record], predictor: Predictor
+) -> list[Sequence[Predicted] | None]:
+    """What a stream makes of each record: None for one that its filter holds back, else the labels it lets through."""
+    keys = text_keys(tx, dataset)
+    matching = list(records)
+    if stream.filter is not None:
+        matches = filters.compile(filters.parse(stream.filter))
+        shown = _views(tx, dataset, stream, records, keys, predictor)
+        matching = [record for record, view in zip(records, shown, strict=True) if matches(view)]
+    labels = {item.record.id: item.labels for item in _labelled(tx, dataset, stream, matching, keys, predictor)}
+    return [labels.get(record.id) for record in records]
+
+
 def _select(
     stream: Stream,
     queued: Sequence[Record],

@@ -15,11 +15,12 @@ from typing import Any, NamedTuple
 
 from headrace.core import content, label_results
 from headrace.core.annotations import Annotation
+from headrace.core.drafts import Draft
 from headrace.core.errors import Invalid, NotBuilt
 from headrace.core.label_config import LabelConfig
 from headrace.core.label_tasks import text_keys
-from headrace.core.models import Pushed
 from headrace.core.records import Record
+from headrace.core.task_predictions import TaskPrediction
 from headrace.core.times import format_timestamp
 from headrace.core.users import User
 
@@ -86,20 +87,30 @@ _FILES: Mapping[ExportFormat, tuple[str, str]] = {
 
 
 class TaskRow(NamedTuple):
-    """One task to export: its data as JSON text, all its annotations, those to be shown, and its predictions."""
+    """One task to export: its data as JSON text, all its annotations, those to be shown, its predictions and drafts.
+
+    `file` is the name of the file that it was made of.
+    """
 
     record: Record
     data: str
     annotations: Sequence[Annotation]
     shown: Sequence[Annotation]
-    predictions: Sequence[Pushed]
+    predictions: Sequence[TaskPrediction]
+    drafts: Sequence[Draft] = ()
+    file: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Detail:
-    """What is written in full instead of by its id: predictions, and authors (by id, as far as they are known)."""
+    """What is written in full instead of by its id: predictions, drafts, and authors (by id, if they are known).
+
+    Only the drafts of one person are written, because nobody else may see them.
+    """
 
     predictions: bool = False
+    drafts: bool = True
+    drafts_of: int | None = None
     authors: Mapping[int, User] | None = None
 
 
@@ -150,8 +161,10 @@ def task_json(config: LabelConfig, dataset_id: int, row: TaskRow, detail: Detail
     predictions = ",".join(
         _prediction_json(dataset_id, item) if detail.predictions else str(item.id) for item in row.predictions
     )
+    drafts = ",".join(_draft_json(item) if detail.drafts else str(item.id) for item in row.drafts)
+    key = "" if record.external_id is None else f'"external_id":{_encode(record.external_id)},'
     return (
-        f'{{"id":{record.id},"annotations":[{annotations}],"file_upload":null,"drafts":[],'
+        f'{{"id":{record.id},{key}"annotations":[{annotations}],"file_upload":{_or_null(row.file)},"drafts":[{drafts}],'
         f'"predictions":[{predictions}],"data":{row.data},"meta":{record.meta or "{}"},'
         f'"created_at":"{format_timestamp(record.created_at)}","updated_at":"{format_timestamp(changed)}",'
         f'"allow_skip":true,"inner_id":{record.number},"total_annotations":{len(found) - cancelled},'
@@ -164,17 +177,32 @@ def task_json(config: LabelConfig, dataset_id: int, row: TaskRow, detail: Detail
 def _annotation_json(config: LabelConfig, annotation: Annotation, authors: Mapping[int, User] | None) -> str:
     judgement = annotation.judgement
     result = result_text(config, annotation)
+    skipped = f',"skip_reason":{_encode(judgement.skip_reason)}' if judgement.skip_reason else ""
     return (
         f'{{"id":{annotation.id},"completed_by":{_author_json(annotation.author_id, authors)},"result":{result},'
         f'"was_cancelled":{_flag(judgement.cancelled)},"ground_truth":{_flag(judgement.ground_truth)},'
         f'"created_at":"{format_timestamp(annotation.created_at)}",'
-        f'"updated_at":"{format_timestamp(annotation.updated_at)}","draft_created_at":null,'
+        f'"updated_at":"{format_timestamp(annotation.updated_at)}",'
+        f'"draft_created_at":{_moment(judgement.draft_created_at)},'
         f'"lead_time":{_or_null(judgement.lead_time)},"prediction":{{}},"result_count":{len(_regions(result))},'
         f'"unique_id":{_or_null(judgement.unique_id)},"import_id":{_or_null(judgement.import_id)},'
         f'"last_action":null,"bulk_created":false,"task":{annotation.record_id},"project":{annotation.dataset_id},'
         f'"updated_by":{annotation.author_id},"parent_prediction":null,"parent_annotation":null,'
-        f'"last_created_by":null}}'
+        f'"last_created_by":null{skipped}}}'
     )
+
+
+def _draft_json(draft: Draft) -> str:
+    rest = {
+        "lead_time": draft.lead_time,
+        "was_postponed": draft.postponed,
+        "import_id": draft.import_id,
+        "created_at": format_timestamp(draft.created_at),
+        "updated_at": format_timestamp(draft.updated_at),
+        "task": draft.record_id,
+        "annotation": draft.annotation_id,
+    }
+    return f'{{"id":{draft.id},"result":{draft.result},{_encode(rest)[1:]}'
 
 
 def result_text(config: LabelConfig, annotation: Annotation) -> str:
@@ -214,6 +242,10 @@ def _or_null(value: object) -> str:
     return "null" if value is None else _encode(value)
 
 
+def _moment(micros: int | None) -> str:
+    return "null" if micros is None else f'"{format_timestamp(micros)}"'
+
+
 def _author_json(author_id: int, authors: Mapping[int, User] | None) -> str:
     author = authors.get(author_id) if authors else None
     if author is None:
@@ -221,17 +253,16 @@ def _author_json(author_id: int, authors: Mapping[int, User] | None) -> str:
     return _encode({"id": author.id, "email": author.email, "first_name": "", "last_name": ""})
 
 
-def _prediction_json(dataset_id: int, pushed: Pushed) -> str:
-    made = format_timestamp(pushed.created_at)
+def _prediction_json(dataset_id: int, predicted: TaskPrediction) -> str:
     rest = {
-        "model_version": pushed.prediction.model_version,
-        "score": pushed.prediction.score,
-        "created_at": made,
-        "updated_at": made,
-        "task": pushed.record_id,
+        "model_version": predicted.model_version,
+        "score": predicted.score,
+        "created_at": format_timestamp(predicted.created_at),
+        "updated_at": format_timestamp(predicted.updated_at),
+        "task": predicted.record_id,
         "project": dataset_id,
     }
-    return f'{{"id":{pushed.id},"result":{pushed.prediction.result},{_encode(rest)[1:]}'
+    return f'{{"id":{predicted.id},"result":{predicted.result},{_encode(rest)[1:]}'
 
 
 def head(layout: Layout) -> str:

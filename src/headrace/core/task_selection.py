@@ -4,18 +4,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from headrace.core import content, task_export, tasks
+from headrace.core import content, task_export, task_predictions, tasks
 from headrace.core.annotations import Annotation
 from headrace.core.datasets import Dataset
+from headrace.core.drafts import Draft
 from headrace.core.errors import NotFound
 from headrace.core.label_config import LabelConfig
 from headrace.core.label_config import parse as parse_config
-from headrace.core.models import Pushed
 from headrace.core.positions import Position, from_token, to_token
 from headrace.core.records import Record
 from headrace.core.rights import Permission, Principal
 from headrace.core.sources import Source
 from headrace.core.task_export import Detail, ExportFormat, Layout, Task, TaskRow
+from headrace.core.task_predictions import TaskPrediction
 
 if TYPE_CHECKING:
     from headrace.core.store import Store, Tx
@@ -98,7 +99,8 @@ def begin(
 ) -> Wanted:
     """An export of the tasks there are now; `since` is an earlier one's token. Raises NotFound, Forbidden, Invalid."""
     dataset = tasks.load_project(tx, who, dataset_id, *NEEDS)
-    return prepared(tx, dataset, replace(selection, since=_since(tx, dataset, since)), choice or Choice(), Detail())
+    behind, detail = replace(selection, since=_since(tx, dataset, since)), Detail(drafts_of=who.user_id)
+    return prepared(tx, dataset, behind, choice or Choice(), detail)
 
 
 def prepared(tx: "Tx", dataset: Dataset, selection: Selection, choice: Choice, detail: Detail) -> Wanted:
@@ -181,7 +183,7 @@ def _pages(store: "Store", wanted: Wanted) -> Iterator[list[TaskRow]]:
 
 def _size(row: TaskRow) -> int:
     said = (len(item.judgement.result or "") for item in row.annotations)
-    return len(row.data) + sum(said) + sum(len(item.prediction.result) for item in row.predictions)
+    return len(row.data) + sum(said) + sum(len(item.said) for item in row.predictions)
 
 
 def _next_limit(count: int, size: int) -> int:
@@ -194,12 +196,15 @@ def _page(tx: "Tx", wanted: Wanted, after: int, limit: int) -> tuple[list[TaskKe
     keys = tx.tasks.keys(wanted.dataset.id, wanted.source.id, wanted.selection, after, limit)
     ids = [key.id for key in keys]
     said = _by_record(tx.annotations.of_records(wanted.dataset.id, ids))
-    pushed: dict[int, list[Pushed]] = {}
-    for prediction in tx.predictions.pushed(wanted.dataset.id, ids):
-        pushed.setdefault(prediction.record_id, []).append(prediction)
+    predicted = task_predictions.of_records(tx, wanted.dataset, ids)
     records = tx.records.by_ids(ids, [wanted.source.id])
-    rows = (_row(wanted, record, said.get(record.id, ()), pushed.get(record.id, ())) for record in records)
-    return keys, [row for row in rows if _is_chosen(wanted, row)]
+    rows = (_row(wanted, record, said.get(record.id, ()), predicted[record.id]) for record in records)
+    chosen = [row for row in rows if _is_chosen(wanted, row)]
+    files = tx.uploads.names_of(wanted.dataset.id, ids)
+    drafts: dict[int, list[Draft]] = {}
+    for draft in tx.drafts.of_records(wanted.dataset.id, ids, wanted.detail.drafts_of) if wanted.detail.drafts_of else ():
+        drafts.setdefault(draft.record_id, []).append(draft)
+    return keys, [row._replace(drafts=drafts.get(row.record.id, ()), file=files.get(row.record.id)) for row in chosen]
 
 
 def _by_record(found: Sequence[Annotation]) -> Mapping[int, Sequence[Annotation]]:
@@ -210,14 +215,14 @@ def _by_record(found: Sequence[Annotation]) -> Mapping[int, Sequence[Annotation]
     return said
 
 
-def _row(wanted: Wanted, record: Record, found: Sequence[Annotation], pushed: Sequence[Pushed]) -> TaskRow:
+def _row(wanted: Wanted, record: Record, found: Sequence[Annotation], predicted: Sequence[TaskPrediction]) -> TaskRow:
     kinds = wanted.choice.kinds
     return TaskRow(
         record=record,
         data=content.as_task(record.kind, record.body, wanted.source.text_keys),
         annotations=found,
         shown=found if kinds is None else [item for item in found if not kinds.isdisjoint(_kinds(item))],
-        predictions=pushed,
+        predictions=predicted,
     )
 
 

@@ -6,9 +6,9 @@ import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from headrace.core.errors import Invalid, NotFound, Unauthenticated
+from headrace.core.errors import Conflict, Invalid, NotFound, Unauthenticated
 from headrace.core.rights import (
     ADMIN_PERMISSIONS,
     GLOBAL_PERMISSIONS,
@@ -24,7 +24,10 @@ USERNAME = re.compile(r"[^\s/]{1,128}")
 EMAIL = re.compile(r"[^@\s]{1,128}@[^@\s]{1,128}")
 TOKEN = re.compile(r"hr_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
 PRESET = "preset"
+RESET = "reset-token"
+BUILT_IN_ADMIN = "admin"
 SAFE_PRESET_CHARACTERS = 16
+NO_CREDENTIALS = "Authentication credentials were not provided."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,6 +59,15 @@ class Token:
     created_at: int
 
 
+class Holder(NamedTuple):
+    """A live token's digest and label, whether opaque tokens are taken at present, and the user it stands for."""
+
+    digest: bytes
+    label: str
+    taken: bool
+    user: User
+
+
 class Users(Protocol):
     """Storage of users, grants and tokens."""
 
@@ -74,6 +86,12 @@ class Users(Protocol):
     def update(self, user_id: int, *, email: str | None, global_permissions: tuple[str, ...] | None) -> None:
         """Change what is not None."""
 
+    def rename(self, user_id: int, username: str) -> None:
+        """Change a user's name."""
+
+    def delete(self, user_id: int) -> None:
+        """Remove a user with grants, tokens, profile and kept replies."""
+
     def grant(self, user_id: int, project_id: int, granted: frozenset[Permission]) -> None:
         """Set the permissions a user holds in a project; an empty set removes the membership."""
 
@@ -83,8 +101,8 @@ class Users(Protocol):
     def token(self, key_id: str) -> Token | None:
         """The live token with that id part."""
 
-    def holder(self, key_id: str) -> tuple[bytes, User] | None:
-        """The digest of the live token with that id part, and the user it stands for."""
+    def holder(self, key_id: str) -> Holder | None:
+        """What the live token with that id part stands for."""
 
     def tokens(self, user_id: int | None) -> list[Token]:
         """The live tokens of a user, or of all."""
@@ -106,14 +124,19 @@ def split(token: str) -> tuple[str, bytes]:
 
 
 def authenticate(tx: "Tx", token: str | None) -> Principal:
-    """The principal a token stands for; raises Unauthenticated when there is none."""
+    """The principal an opaque token stands for; raises Unauthenticated when there is none.
+
+    While such tokens are switched off only the one that the operator preset is taken.
+    """
     if not token:
-        raise Unauthenticated("Authentication credentials were not provided.")
+        raise Unauthenticated(NO_CREDENTIALS)
     key_id, digest = split(token)
     known = tx.users.holder(key_id)
-    if known is None or not hmac.compare_digest(known[0], digest):
+    if known is None or not hmac.compare_digest(known.digest, digest):
         raise Unauthenticated("Invalid token.")
-    return principal(known[1])
+    if not known.taken and known.label != PRESET:
+        raise Unauthenticated("legacy tokens are disabled here; use a personal access token (POST /api/token/)")
+    return principal(known.user)
 
 
 def principal(user: User) -> Principal:
@@ -164,6 +187,19 @@ def update(
     return _required(tx, user_id)
 
 
+def rename(tx: "Tx", who: Principal, user_id: int, username: str) -> None:
+    """Change a user's name. Only a server's admin may; raises Invalid for a taken one, Conflict for the built-in."""
+    who.require_admin()
+    user = _required(tx, user_id)
+    _check_identity(username, user.email)
+    if user.username == BUILT_IN_ADMIN:
+        raise Conflict("the built-in admin keeps its name", fields={"username": BUILT_IN_ADMIN})
+    if tx.users.by_username(username):
+        raise Invalid("user with this username already exists.", fields={"username": username})
+    tx.users.rename(user_id, username)
+    tx.events.add("user.updated", actor_id=who.user_id, subject_id=user_id)
+
+
 def get(tx: "Tx", who: Principal, user_id: int) -> User:
     """A user: oneself, or anybody for an admin; raises NotFound."""
     if user_id != who.user_id and not who.is_admin:
@@ -178,6 +214,8 @@ def list_users(tx: "Tx", who: Principal) -> list[User]:
 
 def mint(tx: "Tx", who: Principal, user_id: int, *, label: str = "") -> tuple[Token, str]:
     """A new token for a user and its text, which is never shown again. One's own, or anybody's for an admin."""
+    if label == PRESET:
+        raise Invalid(f"the label '{PRESET}' is kept for the operator's token", fields={"label": label})
     user = get(tx, who, user_id)
     key_id, secret = secrets.token_hex(8), secrets.token_urlsafe(32)
     token = tx.users.add_token(user.id, key_id=key_id, digest=hashlib.sha256(secret.encode()).digest(), label=label)
@@ -191,6 +229,18 @@ def mint_for(tx: "Tx", who: Principal, username: str, *, label: str = "") -> str
     if user is None:
         raise NotFound(f"there is no user '{username[:80]}'", fields={"user": username[:80]})
     return mint(tx, who, user.id, label=label)[1]
+
+
+def replace_token(tx: "Tx", who: Principal, presented: str | None) -> str:
+    """The text of a new token for the caller, in the place of the one presented and of one made here before.
+
+    The operator's preset token stays.
+    """
+    key_id = split(presented)[0] if presented else ""
+    for known in tx.users.tokens(who.user_id):
+        if known.label == RESET or (known.key_id == key_id and known.label != PRESET):
+            revoke(tx, who, known.id)
+    return mint(tx, who, who.user_id, label=RESET)[1]
 
 
 def revoke(tx: "Tx", who: Principal, token_id: int, *, user_id: int | None = None) -> None:

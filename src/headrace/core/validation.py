@@ -1,7 +1,7 @@
 """How good a model is: what training measured on texts it had held out, as stored with the version."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from headrace.core import datasets, models
@@ -19,7 +19,11 @@ AUTO_THRESHOLDS = ("high_recall", "balanced", "high_precision")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Curve:
-    """Precision and recall of one label by threshold; thresholds fall to 0, recalls rise to 1."""
+    """Precision and recall of one label by threshold; thresholds fall to 0, recalls rise to 1.
+
+    `intervals` gives precision and recall at each automatic threshold as estimate, lower and upper bound with 95 %
+    confidence; a version that was trained before they were measured has none.
+    """
 
     positives: int
     average_precision: float
@@ -27,6 +31,7 @@ class Curve:
     precisions: Sequence[float]
     recalls: Sequence[float]
     auto_thresholds: Mapping[str, float]
+    intervals: Mapping[str, Mapping[str, Sequence[float]]] = field(default_factory=dict)
 
 
 def of_version(tx: "Tx", who: Principal, ref: Ref, version: int | str) -> tuple[Model, list[Label]]:

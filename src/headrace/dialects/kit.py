@@ -8,22 +8,25 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import ParamSpec, Protocol, TypeVar
 
+from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
-from headrace.core import users
+from headrace.core import access_tokens, users
 from headrace.core.errors import HeadraceError, Invalid, NotFound, RateLimited, TooLarge, Unauthenticated
-from headrace.core.idempotency import Reply, once
+from headrace.core.idempotency import Reply, earlier, once
 from headrace.core.models import Predictor
 from headrace.core.rights import Principal
 from headrace.core.store import Store, Tx
 from headrace.decode import decode, encode
 from headrace.outgoing import Outgoing
+from headrace.signing import Signer
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -44,6 +47,9 @@ class JobRunner(Protocol):
 
     async def run_now(self, job_id: int) -> None:
         """Carry a job out at once if it still waits, and return when this attempt is over."""
+
+    def watch(self, job_id: int) -> AbstractContextManager[asyncio.Event]:
+        """An event that is set whenever an attempt at the job is over in this process."""
 
 
 class Pool(Protocol):
@@ -104,6 +110,7 @@ class Services:
     predictor: Predictor
     jobs: JobRunner
     pool: Pool
+    signer: Signer
     outgoing: Outgoing = field(default_factory=Outgoing)
     no_auth: bool = False
     wrong_tokens: WrongTokens = field(default_factory=WrongTokens)
@@ -194,13 +201,38 @@ class Call:
     async def write_once(self, request: bytes, fn: Callable[[Tx], Reply]) -> Response:
         """Like `write` for a creating request: under an Idempotency-Key the first reply is given again."""
         key = self.request.headers.get("idempotency-key")
-        told = b"\0".join((self.request.method.encode(), self.request.scope["path"].encode(), request))
-        reply = await self.write(lambda tx: once(tx, self.who, key, told, fn))
+        reply = await self.write(lambda tx: once(tx, self.who, key, self._told(request), fn))
         return json_bytes(reply.body, reply.status)
+
+    async def earlier(self, request: bytes) -> Reply | None:
+        """The reply that `write_once` has kept of this request, for what is done in several transactions before it."""
+        key = self.request.headers.get("idempotency-key")
+        return await self.read(lambda tx: earlier(tx, self.who, key, self._told(request)))
+
+    def _told(self, request: bytes) -> bytes:
+        return b"\0".join((self.request.method.encode(), self.request.scope["path"].encode(), request))
 
 
 Handler = Callable[[Call], Awaitable[Response]]
 Render = Callable[[Request, HeadraceError], Response]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Told:
+    """What the published description says of a route beside its path and its handler's words; serving ignores it.
+
+    `takes` is the type of the body (one that may be None may be left out), `query` a model of the query parameters,
+    `path` the types of path parameters that are more than text, `gives` the type of the answer (None: no content),
+    `examples` answers by name. With `slash`, clients write a slash at the path's end.
+    """
+
+    takes: object = None
+    query: type[BaseModel] | None = None
+    path: Mapping[str, object] = field(default_factory=dict)
+    gives: object = None
+    status: int = 200
+    examples: Mapping[str, object] = field(default_factory=dict)
+    slash: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -211,27 +243,42 @@ class Route:
     path: str
     handler: Handler
     public: bool
+    told: Told | None = None
+
+    @property
+    def shown(self) -> str:
+        """The path as clients write it."""
+        return self.path + "/" if self.told and self.told.slash else self.path
 
 
 @dataclass(kw_only=True)
 class Dialect:
     """One public API: the paths it owns, its routes, and how it words an error.
 
-    `prefix` is what its clients may put before its paths; it is dropped and means nothing.
+    `prefix` is what its clients may put before its paths; it is dropped and means nothing. `token` finds the token in
+    a request, where that is not as in every other dialect. `asks` are functions whose parameters the description
+    shows for every route that is not public, `fails` the types of bodies by status that any route may answer with.
     """
 
     name: str
     owns: re.Pattern[str]
     render: Render
     prefix: re.Pattern[str] | None = None
+    token: Callable[[Request], str | None] | None = None
+    asks: Sequence[Callable[..., None]] = ()
+    fails: Mapping[str, type[BaseModel]] = field(default_factory=dict)
     routes: list[Route] = field(default_factory=list)
 
-    def route(self, methods: str | Sequence[str], *paths: str, public: bool = False) -> Callable[[Handler], Handler]:
+    def route(
+        self, methods: str | Sequence[str], *paths: str, public: bool = False, told: Told | None = None
+    ) -> Callable[[Handler], Handler]:
         """Declare a handler for methods and paths (without a trailing slash; both forms are served)."""
         wanted = (methods,) if isinstance(methods, str) else tuple(methods)
 
         def declare(handler: Handler) -> Handler:
-            self.routes.extend(Route(methods=wanted, path=path, handler=handler, public=public) for path in paths)
+            self.routes.extend(
+                Route(methods=wanted, path=path, handler=handler, public=public, told=told) for path in paths
+            )
             return handler
 
         return declare
@@ -242,19 +289,34 @@ async def settled(future: Future[T]) -> T:
     return await asyncio.wrap_future(future)
 
 
-async def authenticate(request: Request, services: Services) -> Principal:
-    """The principal behind a request; raises Unauthenticated, or RateLimited for a guesser."""
-    token = presented_token(request)
-    address = request.client.host if request.client else ""
-    services.wrong_tokens.check(address)
-    if token is None and services.no_auth:
+async def authenticate(request: Request, services: Services, token: str | None) -> Principal:
+    """The principal behind a request with this token; raises Unauthenticated, or RateLimited for a guesser."""
+    if not token and services.no_auth:
         return await settled(services.store.submit_read(lambda tx: users.principal(_admin(tx))))
+    if not token:
+        services.wrong_tokens.check(_address(request))
+        raise Unauthenticated(users.NO_CREDENTIALS)
+    with guessing(request, services):
+        claims = services.signer.access_claims(token)
+        if claims is None:
+            return await settled(services.store.submit_read(lambda tx: users.authenticate(tx, token)))
+        return await settled(services.store.submit_read(lambda tx: access_tokens.authenticate(tx, claims)))
+
+
+@contextmanager
+def guessing(request: Request, services: Services) -> Iterator[None]:
+    """Count what is Unauthenticated inside against the caller's address; raises RateLimited for a guesser."""
+    address = _address(request)
+    services.wrong_tokens.check(address)
     try:
-        return await settled(services.store.submit_read(lambda tx: users.authenticate(tx, token)))
+        yield
     except Unauthenticated:
-        if token:
-            services.wrong_tokens.add(address)
+        services.wrong_tokens.add(address)
         raise
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else ""
 
 
 def refuse_nul(request: Request) -> None:
@@ -275,10 +337,12 @@ def presented_token(request: Request) -> str | None:
 def endpoint(dialect: Dialect, route: Route, services: Services) -> Callable[[Request], Awaitable[Response]]:
     """The route's handler as the framework wants it, with authentication before and error rendering around it."""
 
+    presented = dialect.token or presented_token
+
     async def serve(request: Request) -> Response:
         try:
             refuse_nul(request)
-            who = NOBODY if route.public else await authenticate(request, services)
+            who = NOBODY if route.public else await authenticate(request, services, presented(request))
             return await route.handler(Call(request, services, who))
         except HeadraceError as error:
             return dialect.render(request, error)
@@ -310,6 +374,11 @@ def retry_headers(error: HeadraceError) -> dict[str, str]:
     """`Retry-After` where the error says how long to wait."""
     wait = error.fields.get("retry_after")
     return {"Retry-After": str(wait)} if wait is not None else {}
+
+
+def by_precedence(routes: Sequence[Route]) -> list[Route]:
+    """Routes that name an object by `id:` first, because a name could look like that too."""
+    return sorted(routes, key=lambda route: "id:{hex_id}" not in route.path)
 
 
 def allowed_methods(routes: Iterable[Route], matches: Callable[[str], bool]) -> str:

@@ -1,22 +1,27 @@
 """Training and prediction: the jobs that turn annotations into models and records into predictions."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
-from headrace.core import content, learning, streams
+from headrace.core import content, learning, model_rating, shortlist, streams, validation
 from headrace.core.annotations import Annotation, Assigned
 from headrace.core.datasets import Dataset
 from headrace.core.errors import Unavailable
 from headrace.core.jobs import Job
+from headrace.core.matching import Selection
 from headrace.core.models import Model, Scores
 from headrace.core.records import Record
+from headrace.core.shortlist import Aim
 from headrace.core.store import Store, Tx
 from headrace.jobs.worker import JobContext
 from headrace.learning.process import Learner
-from headrace.learning.values import Example, LearnerFailed, NotEnoughExamples, Trained
+from headrace.learning.values import Example, LearnerFailed, NotEnoughExamples, Trained, Worth
 
 READ_CHUNK = 2000
 PREDICT_CHUNK = 1000
 PROGRESS_STEPS = 100
+RECENT = 400
 
 
 class LearnedPredictor:
@@ -28,14 +33,28 @@ class LearnedPredictor:
 
     def predict(self, model: Model, texts: Sequence[str]) -> list[Scores]:
         """The scores of each text, in order; raises Unavailable when the learning process cannot answer."""
-        try:
+        with _unavailable():
             found = self._learner.predict(model.digest, lambda: self._artefact(model.digest), texts)
-        except LearnerFailed as error:
-            raise Unavailable("predictions cannot be computed just now", fields={"retry_after": 5}) from error
         return [Scores(item.probabilities, item.sentiment) for item in found]
+
+    def weigh(self, model: Model, texts: Sequence[str]) -> tuple[list[Scores], Worth]:
+        """The scores of each text, and what labelling it would teach; raises Unavailable as `predict` does."""
+        positives = {name: curve.positives for name, curve in validation.curves(model).items()}
+        weights = shortlist.label_weights(model.labels, positives)
+        with _unavailable():
+            found, worth = self._learner.weigh(model.digest, lambda: self._artefact(model.digest), texts, weights)
+        return [Scores(item.probabilities, item.sentiment) for item in found], worth
 
     def _artefact(self, digest: str) -> bytes:
         return self._store.read(lambda tx: tx.models.artefact(digest))
+
+
+@contextmanager
+def _unavailable() -> Iterator[None]:
+    try:
+        yield
+    except LearnerFailed as error:
+        raise Unavailable("predictions cannot be computed just now", fields={"retry_after": 5}) from error
 
 
 def train(job: Job, ctx: JobContext) -> None:
@@ -51,12 +70,29 @@ def train(job: Job, ctx: JobContext) -> None:
         done = int(share * PROGRESS_STEPS)
         ctx.store.write(lambda tx: tx.jobs.heartbeat(job, done=done, total=PROGRESS_STEPS))
 
+    recent, agreed = ctx.store.read(lambda tx: (_recent(tx, dataset), _agreements(tx, dataset)))
     try:
-        trained = ctx.learner.train(examples, dataset.model_family, progress=progressed)
+        trained = ctx.learner.train(examples, dataset.model_family, recent=recent, progress=progressed)
     except NotEnoughExamples:
         ctx.store.write(lambda tx: tx.jobs.finish(job))
         return
-    ctx.store.write(lambda tx: _store_model(tx, job, dataset, trained, len(examples)))
+    rated = replace(trained, metrics=model_rating.with_reasons(trained.metrics, agreed))
+    ctx.store.write(lambda tx: _store_model(tx, job, dataset, rated, len(examples)))
+
+
+def _recent(tx: Tx, dataset: Dataset) -> list[str]:
+    """Texts of the newest records that nobody reviewed."""
+    unreviewed = Selection(source_ids=dataset.source_ids, reviewed=False, dataset_id=dataset.id)
+    return _texts(tx, dataset, tx.queries.newest(unreviewed, None, RECENT))
+
+
+def _agreements(tx: Tx, dataset: Dataset) -> dict[str, model_rating.Agreement]:
+    return model_rating.agreements(tx.annotations.contested(dataset.id, model_rating.MAX_CONTESTED))
+
+
+def _texts(tx: Tx, dataset: Dataset, records: Sequence[Record]) -> list[str]:
+    keys = streams.text_keys(tx, dataset)
+    return [content.text(record.kind, record.body, keys.get(record.source_id, ())) for record in records]
 
 
 def _examples(store: Store, dataset: Dataset) -> Iterator[Example]:
@@ -121,36 +157,76 @@ def predict(job: Job, ctx: JobContext) -> None:
     models = ctx.store.read(lambda tx: tx.models.serving(dataset_id)) if dataset else []
     done = 0
     for model in models:
-        while dataset and (count := _predict_chunk(job, ctx, dataset, model.version, predictor, done)):
+        chunk = _Chunk(job=job, ctx=ctx, dataset_id=dataset_id, version=model.version, listed=model is models[0])
+        while dataset and (count := _predict_chunk(chunk, dataset, predictor, done)):
             done += count
     ctx.store.write(lambda tx: tx.jobs.finish(job))
 
 
-def _predict_chunk(
-    job: Job, ctx: JobContext, dataset: Dataset, version: int, predictor: LearnedPredictor, done: int
-) -> int:
+@dataclass(frozen=True, kw_only=True)
+class _Chunk:
+    """What a prediction job works at; the newest version's answers are also `listed` by their worth."""
+
+    job: Job
+    ctx: JobContext
+    dataset_id: int
+    version: int
+    listed: bool
+
+
+def _predict_chunk(chunk: _Chunk, dataset: Dataset, predictor: LearnedPredictor, done: int) -> int:
     """Predict the next records behind the model's position; answers how many there were."""
 
     def due(tx: Tx) -> tuple[Model, list[Record], list[str]] | None:
-        model = tx.models.get(dataset.id, version)
+        model = tx.models.get(dataset.id, chunk.version)
         if model is None:
             return None
-        keys = streams.text_keys(tx, dataset)
         records = tx.records.after(dataset.source_ids, model.predicted, PREDICT_CHUNK)
-        texts = [content.text(record.kind, record.body, keys.get(record.source_id, ())) for record in records]
-        return model, records, texts
+        return model, records, _texts(tx, dataset, records)
 
-    found = ctx.store.read(due)
+    found = chunk.ctx.store.read(due)
     if found is None or not found[1]:
         return 0
     model, records, texts = found
-    scores = predictor.predict(model, texts)
+    scores, worth = predictor.weigh(model, texts) if chunk.listed else (predictor.predict(model, texts), None)
     rows = [(record.id, record.version, score) for record, score in zip(records, scores, strict=True)]
 
     def save(tx: Tx) -> None:
-        tx.jobs.heartbeat(job, done=done + len(rows), total=0)
+        tx.jobs.heartbeat(chunk.job, done=done + len(rows), total=0)
+        if worth is not None:
+            _list(tx, dataset, model, rows, worth)
         tx.predictions.save(model.id, rows)
         tx.models.set_predicted(model.id, records[-1].position)
 
-    ctx.store.write(save)
+    chunk.ctx.store.write(save)
     return len(records)
+
+
+def _list(tx: Tx, dataset: Dataset, model: Model, rows: Sequence[tuple[int, int, Scores]], worth: Worth) -> None:
+    """Put what nobody has reviewed yet on the dataset's shortlist."""
+    record_ids = [record_id for record_id, _, _ in rows]
+    reviewed = tx.annotations.current(dataset.id, record_ids)
+    open_ones = [place for place, record_id in enumerate(record_ids) if record_id not in reviewed]
+    apart = _apart(tx, dataset, model, [rows[place] for place in open_ones])
+    tx.shortlists.offer(
+        dataset.id,
+        [record_ids[place] for place in open_ones],
+        {
+            Aim.UNCERTAINTY: [worth.uncertainty[place] for place in open_ones],
+            Aim.NEED: [worth.need[place] for place in open_ones],
+            Aim.NOVELTY: [worth.novelty[place] for place in open_ones],
+            Aim.DISAGREEMENT: apart,
+        },
+    )
+
+
+def _apart(tx: Tx, dataset: Dataset, model: Model, rows: Sequence[tuple[int, int, Scores]]) -> list[float]:
+    """How far the version and the one before it are apart about each record; 0 for what that one did not predict."""
+    before = tx.models.all(dataset.id, before=model.version, limit=1)
+    known = tx.predictions.of(before[0].id, [record_id for record_id, _, _ in rows]) if before else {}
+    return [
+        shortlist.disagreement(model.labels, scores.values(), before[0].labels, known[record_id].values())
+        if record_id in known
+        else 0.0
+        for record_id, _, scores in rows
+    ]

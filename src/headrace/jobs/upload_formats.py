@@ -20,6 +20,26 @@ UNDEFINED = "$undefined$"
 MAX_TASKS = 1_000_000
 MAX_OBJECTS = 16_000_000
 TABULAR = frozenset({".csv", ".tsv", ".txt"})
+ASSETS = frozenset(
+    {
+        ".bmp",
+        ".flac",
+        ".gif",
+        ".jpeg",
+        ".jpg",
+        ".m4a",
+        ".mp3",
+        ".mp4",
+        ".ogg",
+        ".pdf",
+        ".png",
+        ".svg",
+        ".wav",
+        ".webm",
+        ".webp",
+    }
+)
+"""Files that are one task each, which names the file instead of holding it."""
 
 Item = bytes | Raw
 
@@ -43,8 +63,18 @@ def extension(name: str) -> str:
 
 
 def is_supported(name: str) -> bool:
-    """Whether `read_file` can read a file of this name."""
-    return extension(name) in _READERS
+    """Whether a file of this name can be imported."""
+    return extension(name) in _READERS or extension(name) in ASSETS
+
+
+def is_asset(name: str, *, as_tasks_list: bool = True) -> bool:
+    """Whether a file is one task that names it; tables are that too unless they are read as lists of tasks."""
+    return extension(name) in (ASSETS if as_tasks_list else ASSETS | TABULAR)
+
+
+def asset(address: str) -> Item:
+    """The item of a file that stays where it is."""
+    return encode({UNDEFINED: address})
 
 
 def read_file(path: Path, name: str) -> Iterator[Item]:

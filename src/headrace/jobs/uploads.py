@@ -13,6 +13,7 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from headrace.core.errors import Invalid
+from headrace.core.import_rows import record_key
 from headrace.core.label_config import LabelConfig, shown, undefined_key
 from headrace.core.label_config import parse as parse_config
 from headrace.core.label_results import expand_result, result_from_field, result_problem
@@ -22,25 +23,40 @@ from headrace.jobs.upload_formats import (
     TABULAR,
     UNDEFINED,
     Item,
+    asset,
     extension,
     holds_data,
+    is_asset,
     read_body,
     read_file,
 )
 
 MAX_PROBLEMS = 100
+KEY_RULE = "of 1 to 1024 characters without spaces and slashes"
 MAX_ITEM_BYTES = 16 * 1024 * 1024
 PAGE_BYTES = 16_000_000
+ONE_KEY = (
+    "Your label config has more than one data key and direct file upload supports only one data key. "
+    "To import data with multiple data keys, use a JSON or CSV file"
+)
 
 Form = Literal["body", "file", "data"]
 
 
 class UploadSpec(Struct, frozen=True, kw_only=True):
-    """What was uploaded: a JSON body, or files by name, in the order of the paths given to `parse`."""
+    """What was uploaded: a JSON body, or files by name, in the order of the paths given to `parse`.
+
+    `file_addresses` say where files can be had that are tasks by themselves. `external_id` names the data key that
+    holds the caller's own key. With `reject_rows` a bad item is a row that says so, and the others stay good.
+    """
 
     kind: Literal["json", "files"]
     file_names: tuple[str, ...] = ()
+    file_addresses: tuple[str, ...] = ()
+    as_tasks_list: bool = True
     preannotated_from_fields: tuple[str, ...] = ()
+    external_id: str | None = None
+    reject_rows: bool = False
 
 
 class ItemProblem(Struct, frozen=True, kw_only=True):
@@ -54,9 +70,11 @@ class ItemProblem(Struct, frozen=True, kw_only=True):
 class ParsedUpload(Struct, frozen=True, kw_only=True):
     """The outcome of `parse`: what the output holds, or why there is none.
 
-    `annotators` maps each author that annotations name (an email or a user id) to the first item to do so.
+    `annotators` maps each author that annotations name (an email or a user id) to the first item to do so;
+    `item_count` are all items that were looked at, good and bad.
     """
 
+    item_count: int = 0
     task_count: int = 0
     annotation_count: int = 0
     prediction_count: int = 0
@@ -74,7 +92,10 @@ class ParsedUpload(Struct, frozen=True, kw_only=True):
 
 
 class Row(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One task as `parse` writes it: `data` is the text as sent, `file` the position in `file_names`."""
+    """One task as `parse` writes it: `data` is the text as sent, `file` the position in `file_names`.
+
+    A row that was `rejected` has no data.
+    """
 
     data: Raw
     meta: Raw | UnsetType = UNSET
@@ -82,6 +103,8 @@ class Row(Struct, frozen=True, kw_only=True, omit_defaults=True):
     predictions: Raw | UnsetType = UNSET
     drafts: Raw | UnsetType = UNSET
     file: int = 0
+    external_id: str | None = None
+    rejected: ItemProblem | None = None
 
 
 class Page(Struct, frozen=True, kw_only=True):
@@ -104,6 +127,7 @@ _ENVELOPE = msgspec.json.Decoder(_Envelope)
 _MEMBERS = msgspec.json.Decoder(dict[str, Raw])
 _ROW = msgspec.json.Decoder(Row)
 _ENCODER = msgspec.json.Encoder()
+_NOTHING = Raw(b"null")
 
 
 def parse(spec: UploadSpec, paths: Sequence[Path], out: Path, *, config_xml: str) -> ParsedUpload:
@@ -114,16 +138,19 @@ def parse(spec: UploadSpec, paths: Sequence[Path], out: Path, *, config_xml: str
     config = parse_config(config_xml)
     try:
         with out.open("wb", buffering=1 << 20) as file:
-            writer = _Writer(config, spec.preannotated_from_fields, file)
+            writer = _Writer(config, spec, file)
+            if len(config.required) > 1 and _has_asset(spec):
+                raise Invalid(ONE_KEY)
             columns = _read_all(spec, paths, writer)
     except Invalid as error:
         out.unlink()
         return _outcome(spec, fatal=error.message)
     if writer.problems:
         out.unlink()
-        return _outcome(spec, errors=tuple(writer.problems))
+        return _outcome(spec, item_count=writer.items, errors=tuple(writer.problems))
     return _outcome(
         spec,
+        item_count=writer.items,
         task_count=writer.items,
         annotation_count=writer.annotation_count,
         prediction_count=writer.prediction_count,
@@ -166,11 +193,18 @@ def _read_all(spec: UploadSpec, paths: Sequence[Path], writer: "_Writer") -> tup
     return columns
 
 
+def _has_asset(spec: UploadSpec) -> bool:
+    return any(is_asset(name, as_tasks_list=spec.as_tasks_list) for name in spec.file_names)
+
+
 def _items(spec: UploadSpec, paths: Sequence[Path]) -> Iterator[tuple[Item, Form, int]]:
     if spec.kind == "json":
         yield from ((item, "body", 0) for item in read_body(paths[0]))
         return
     for file, (name, path) in enumerate(zip(spec.file_names, paths, strict=True)):
+        if is_asset(name, as_tasks_list=spec.as_tasks_list):
+            yield asset(spec.file_addresses[file]), "data", file
+            continue
         form: Form = "data" if holds_data(name) else "file"
         yield from ((item, form, file) for item in read_file(path, name))
 
@@ -201,11 +235,14 @@ def _shared(columns: tuple[str, ...], keys: tuple[str, ...], name: str) -> tuple
 class _Writer:
     """Checks items one after the other and writes their rows until too many of them are wrong."""
 
-    def __init__(self, config: LabelConfig, preannotated_from_fields: Sequence[str], file: IO[bytes]) -> None:
+    def __init__(self, config: LabelConfig, spec: UploadSpec, file: IO[bytes]) -> None:
         self._config = config
         self._undefined_key = undefined_key(config)
-        self._fields = preannotated_from_fields
+        self._fields = spec.preannotated_from_fields
+        self._key_name = spec.external_id
+        self._reject_rows = spec.reject_rows
         self._file = file
+        self._keys: dict[str, int] = {}
         self.items = 0
         self.annotation_count = 0
         self.prediction_count = 0
@@ -223,15 +260,39 @@ class _Writer:
         enveloped = _is_envelope(value, form)
         parts = value if enveloped else {"data": value}
         renamed = self._rename_undefined(parts["data"])
-        fault = self._fault(parts if form != "body" and isinstance(value, dict) else value, parts)
+        root = parts if form != "body" and isinstance(value, dict) else value
+        fault = self._fault(root, parts)
+        key = None if fault is not None else self._key(parts)
+        if isinstance(key, TaskFault):
+            fault = TaskFault(key=key.key, text=f"{key.text} :: {shown(root)}")
         if fault is not None:
-            self._refuse(fault)
+            self._refuse(fault, file)
         else:
             texts = _ENVELOPE.decode(item) if enveloped else _Envelope(Raw(item))
             if renamed:
                 texts.data = self._renamed(texts.data)
-            self._write(parts, texts, file)
+            self._write(parts, texts, file, key if isinstance(key, str) else None)
         self.items += 1
+
+    def _key(self, parts: Mapping[str, Any]) -> str | TaskFault | None:
+        """The caller's own key of a good item, or what is wrong with it; None where nobody speaks of one."""
+        field, sent = "external_id", parts.get("external_id")
+        data = parts["data"]
+        if sent is None and self._key_name is not None:
+            field = self._key_name
+            if not isinstance(data, dict) or data.get(field) is None:
+                return TaskFault(key=field, text=f'"{field}" key is expected in task data to be the external_id')
+            sent = data[field]
+        if sent is None:
+            return None
+        key = record_key(sent)
+        if key is None:
+            text = f"{field}={shown(sent)} is no external_id: it must be an integer, or a text {KEY_RULE}"
+            return TaskFault(key=field, text=text)
+        first = self._keys.setdefault(key, self.items)
+        if first != self.items:
+            return TaskFault(key=field, text=f"the external_id '{key[:80]}' is that of item {first} already")
+        return key
 
     def _fault(self, root: object, parts: Mapping[str, Any]) -> TaskFault | None:
         fault = item_fault(self._config, root)
@@ -260,10 +321,12 @@ class _Writer:
                 return f"Prediction: {problem}"
         return None
 
-    def _refuse(self, fault: TaskFault) -> None:
-        if len(self.problems) < MAX_PROBLEMS:
-            text = f"Error at item {self.items}: {fault.text}"
-            self.problems.append(ItemProblem(item=self.items, key=fault.key, reason=text))
+    def _refuse(self, fault: TaskFault, file: int) -> None:
+        problem = ItemProblem(item=self.items, key=fault.key, reason=f"Error at item {self.items}: {fault.text}")
+        if self._reject_rows:
+            self._file.write(_ENCODER.encode(Row(data=_NOTHING, file=file, rejected=problem)) + b"\n")
+        elif len(self.problems) < MAX_PROBLEMS:
+            self.problems.append(problem)
         else:
             self.problems.append(ItemProblem(item=self.items, key=None, reason="..."))
             self.is_full = True
@@ -280,7 +343,7 @@ class _Writer:
         members = _MEMBERS.decode(data).items()
         return Raw(_ENCODER.encode({self._undefined_key if k == UNDEFINED else k: v for k, v in members}))
 
-    def _write(self, parts: Mapping[str, Any], texts: _Envelope, file: int) -> None:
+    def _write(self, parts: Mapping[str, Any], texts: _Envelope, file: int, key: str | None) -> None:
         annotations = parts.get("annotations") or ()
         predictions = self._predictions(parts)
         given = parts.get("predictions") or ()
@@ -293,6 +356,7 @@ class _Writer:
             predictions=texts.predictions if predictions else UNSET,
             drafts=texts.drafts if parts.get("drafts") else UNSET,
             file=file,
+            external_id=key,
         )
         self.annotation_count += len(annotations)
         self.prediction_count += len(predictions)

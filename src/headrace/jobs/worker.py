@@ -8,9 +8,10 @@ import shutil
 import tempfile
 import threading
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -120,6 +121,7 @@ class Worker:
         self._owner = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._stopping = threading.Event()
         self._running: dict[int, tuple[Job, Future[None]]] = {}
+        self._watched: dict[asyncio.Event, tuple[int, asyncio.AbstractEventLoop]] = {}
         self._threads = [
             threading.Thread(target=self._work_forever, args=(tuple(lane),), name=f"jobs-{lane[0]}", daemon=True)
             for lane in lanes
@@ -143,6 +145,16 @@ class Worker:
     async def run_now(self, job_id: int) -> None:
         """Carry a job out at once if it still waits, and return when this attempt is over."""
         await asyncio.to_thread(self._run_named, job_id)
+
+    @contextmanager
+    def watch(self, job_id: int) -> Iterator[asyncio.Event]:
+        """An event that is set whenever an attempt at the job is over in this process; for use on an event loop."""
+        over = asyncio.Event()
+        self._watched[over] = (job_id, asyncio.get_running_loop())
+        try:
+            yield over
+        finally:
+            del self._watched[over]
 
     def _run_named(self, job_id: int) -> None:
         job = self._context.store.write(lambda tx: tx.jobs.claim(self._owner, job_id=job_id))
@@ -195,6 +207,13 @@ class Worker:
         finally:
             del self._running[job.id]
             finished.set_result(None)
+            self._tell_watchers(job.id)
+
+    def _tell_watchers(self, job_id: int) -> None:
+        for over, (watched_id, loop) in list(self._watched.items()):
+            if watched_id == job_id:
+                with suppress(RuntimeError):  # the loop was closed, and nobody waits there any more
+                    loop.call_soon_threadsafe(over.set)
 
     def _retry(self, job: Job, reason: str, delay: float) -> None:
         self._context.store.write(lambda tx: tx.jobs.retry(job, error=reason[:500], delay=delay))

@@ -7,22 +7,30 @@ from typing import IO
 
 import msgspec
 
-from headrace.learning.values import Example, Scores, Trained
+from headrace.learning.values import Example, Scores, Trained, Worth
 
 
 class Train(msgspec.Struct, tag=True, frozen=True):
-    """Ask for a model; answered by any number of Progress, then Trained or Refused."""
+    """Ask for a model; answered by any number of Progress, then Trained or Refused.
+
+    `recent` are texts of the newest records that nobody reviewed, for the measure of drift.
+    """
 
     examples: list[Example]
     family: str
+    recent: list[str] = []
 
 
 class Predict(msgspec.Struct, tag=True, frozen=True):
-    """Ask for the answers to texts; answered by Answers, Missing (send the artefact along) or Refused."""
+    """Ask for the answers to texts; answered by Answers, Missing (send the artefact along) or Refused.
+
+    With `weights`, one a label, the answer says besides what labelling each text would teach.
+    """
 
     digest: str
     artefact: bytes | None
     texts: list[str]
+    weights: list[float] | None = None
 
 
 class Progress(msgspec.Struct, tag=True, frozen=True):
@@ -38,9 +46,10 @@ class Finished(msgspec.Struct, tag=True, frozen=True):
 
 
 class Answers(msgspec.Struct, tag=True, frozen=True):
-    """Carry one answer per text, in order."""
+    """Carry one answer per text, in order, and their worth when it was asked for."""
 
     scores: list[Scores]
+    worth: Worth | None = None
 
 
 class Missing(msgspec.Struct, tag=True, frozen=True):

@@ -62,6 +62,11 @@ class Model:
             sentiment=None if sentiment is None else np.round(sentiment, DECIMALS).astype(np.float32),
         )
 
+    @property
+    def terms(self) -> dict[str, int]:
+        """The words and word pairs this model has seen, with their columns."""
+        return self._index
+
     def _batch(self, texts: Sequence[str]) -> Floats:
         rows = weighed(texts, self._vocabulary, self._index)
         return nested(sigmoid(rows @ self._weights + self._offsets), self._parents)

@@ -11,6 +11,8 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TypeAlias, TypeVar
 
+import msgspec
+
 from headrace.learning import messages
 from headrace.learning.values import (
     DamagedArtefact,
@@ -19,6 +21,7 @@ from headrace.learning.values import (
     NotEnoughExamples,
     Scores,
     Trained,
+    Worth,
     require_enough,
 )
 
@@ -159,15 +162,21 @@ class Learner:
         self._predictor = Child(niceness=0)
 
     def train(
-        self, examples: Sequence[Example], family: str, *, progress: Callable[[float], None] | None = None
+        self,
+        examples: Sequence[Example],
+        family: str,
+        *,
+        recent: Sequence[str] = (),
+        progress: Callable[[float], None] | None = None,
     ) -> Trained:
         """Learn a model in a child that ends afterwards; trainings wait for one another.
 
+        `recent` are texts of new records, from which the drift away from the examples is measured.
         `progress` hears the finished share on the calling thread, from the start again after a retry.
         NotEnoughExamples if nothing can be learned; LearnerFailed if the child dies twice or is closed.
         """
         require_enough(examples)
-        request = messages.Train(list(examples), family)
+        request = messages.Train(list(examples), family, list(recent))
 
         def talk(child: Conversation) -> Trained:
             reply = child.ask(request)
@@ -185,12 +194,24 @@ class Learner:
         `load_artefact` is called only when the child does not hold the model. DamagedArtefact if what it
         gives is not that model; LearnerFailed if the child dies twice or is closed.
         """
+        return self._answers(messages.Predict(digest, None, list(texts)), load_artefact).scores
 
-        def talk(child: Conversation) -> list[Scores]:
-            reply = child.ask(messages.Predict(digest, None, list(texts)))
+    def weigh(
+        self, digest: str, load_artefact: Callable[[], bytes], texts: Sequence[str], weights: Sequence[float]
+    ) -> tuple[list[Scores], Worth]:
+        """Like `predict`, and tell what labelling each text would teach; `weights` say how much each label needs
+        examples, 0 to 1, in the model's order."""
+        found = self._answers(messages.Predict(digest, None, list(texts), list(weights)), load_artefact)
+        if found.worth is None:
+            raise LearnerFailed("the learning process left out what it was asked for")
+        return found.scores, found.worth
+
+    def _answers(self, request: messages.Predict, load_artefact: Callable[[], bytes]) -> messages.Answers:
+        def talk(child: Conversation) -> messages.Answers:
+            reply = child.ask(request)
             if isinstance(reply, messages.Missing):
-                reply = child.ask(messages.Predict(digest, load_artefact(), list(texts)))
-            return expected(reply, messages.Answers).scores
+                reply = child.ask(msgspec.structs.replace(request, artefact=load_artefact()))
+            return expected(reply, messages.Answers)
 
         return self._predictor.call(talk, keep=True)
 

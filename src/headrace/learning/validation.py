@@ -61,8 +61,29 @@ def describe(full: Curve, *, positives: int, reviewed: int) -> dict[str, object]
         "thresholds": [*full.thresholds[shown].round(6).tolist(), 0.0],
         "precisions": [*full.precisions[shown].round(6).tolist(), round(positives / reviewed, 6)],
         "recalls": [*full.recalls[shown].round(6).tolist(), 1.0],
-        "auto_thresholds": auto_thresholds(full),
+        "auto_thresholds": (chosen := auto_thresholds(full)),
+        "intervals": {name: interval(full, at, positives=positives) for name, at in chosen.items()},
     }
+
+
+def interval(full: Curve, threshold: float, *, positives: int) -> dict[str, list[float]]:
+    """Give precision and recall of a threshold, each as [estimate, lower, upper] with 95 % confidence.
+
+    The bounds are Wilson's: they hold for few examples, and never leave 0 to 1.
+    """
+    place = max(int(np.searchsorted(-full.thresholds, -(threshold - 1e-6), side="right")) - 1, 0)
+    hits = full.recalls[place] * positives
+    chosen = hits / full.precisions[place] if full.precisions[place] else positives
+    return {"precision": wilson(hits, chosen), "recall": wilson(hits, positives)}
+
+
+def wilson(hits: float, trials: float) -> list[float]:
+    """Estimate a share from hits among trials, with Wilson's bounds of 95 % confidence."""
+    share, z = hits / trials, 1.959964
+    centre = (share + z * z / (2 * trials)) / (1 + z * z / trials)
+    reach = z * np.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials)) / (1 + z * z / trials)
+    low, high = min(max(centre - reach, 0.0), share), max(min(centre + reach, 1.0), share)
+    return [round(float(value), 6) for value in (share, low, high)]
 
 
 def curve(probabilities: Floats, truth: Bools) -> Curve:

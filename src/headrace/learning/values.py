@@ -56,6 +56,15 @@ class Scores:
     sentiment: float | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Worth:
+    """What labelling texts would teach a version: uncertainty, label need and novelty, 0 to 1, one of each a text."""
+
+    uncertainty: list[float]
+    need: list[float]
+    novelty: list[float]
+
+
 def require_enough(examples: Sequence[Example]) -> None:
     """Raise NotEnoughExamples unless there are at least two examples and a label on one of them."""
     if len(examples) < 2 or not any(example.labels for example in examples):

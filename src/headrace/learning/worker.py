@@ -10,11 +10,12 @@ import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 from typing import IO
 
-from headrace.learning import messages
+from headrace.learning import messages, worth
 from headrace.learning.prediction import DECIMALS, Model, load
-from headrace.learning.values import DamagedArtefact, NotEnoughExamples, Scores, digest
+from headrace.learning.values import DamagedArtefact, NotEnoughExamples, Scores, Worth, digest
 
 MODELS_KEPT = 4
 
@@ -52,8 +53,11 @@ def train(request: messages.Train, progress: Callable[[float], None]) -> message
     """Train and validate a model."""
     # Imported here because the predicting child should not carry scikit-learn.
     from headrace.learning import training
+    from headrace.learning.drift import drift
 
-    return messages.Finished(training.train(request.examples, family=request.family, progress=progress))
+    trained = training.train(request.examples, family=request.family, progress=progress)
+    apart = drift([example.text for example in request.examples], request.recent, family=request.family)
+    return messages.Finished(trained if apart is None else replace(trained, metrics=trained.metrics | {"drift": apart}))
 
 
 def predict(request: messages.Predict, models: Models) -> messages.Reply:
@@ -67,7 +71,18 @@ def predict(request: messages.Predict, models: Models) -> messages.Reply:
     if prediction.sentiment is not None:
         moods = [round(float(mood), DECIMALS) for mood in prediction.sentiment]
     answers = [Scores(probabilities=row.tobytes(), sentiment=mood) for row, mood in zip(rows, moods, strict=True)]
-    return messages.Answers(answers)
+    return messages.Answers(answers, worth_of(request, model, prediction.probabilities))
+
+
+def worth_of(request: messages.Predict, model: Model, probabilities: worth.Floats) -> Worth | None:
+    """What labelling each text would teach, if that was asked for."""
+    if request.weights is None:
+        return None
+    return Worth(
+        uncertainty=worth.uncertainty(probabilities).tolist(),
+        need=worth.need(probabilities, request.weights).tolist(),
+        novelty=worth.novelty(request.texts, model.terms),
+    )
 
 
 def receive(pipe: IO[bytes], requests: "queue.SimpleQueue[messages.Request]") -> None:

@@ -4,13 +4,21 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, and_, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, Select, bindparam, delete, func, insert, select, update
 
 from headrace.core.annotations import Annotation, AnnotationCounts, Assigned, Judgement
 from headrace.storage.schema import annotations, records
+from headrace.storage.schema_views import tallies
+from headrace.storage.schema_work import drafts
 from headrace.storage.session import Repository, dumps, loads
+from headrace.storage.tallies import WHOLE, counts, tallied
 
 NO_LABELS = "[]"
+MOVE = (
+    update(annotations)
+    .where(annotations.c.id == bindparam("annotation"))
+    .values(record_id=bindparam("to"), x=bindparam("at"), n=bindparam("on"))
+)
 
 
 @lru_cache(maxsize=4096)
@@ -29,6 +37,8 @@ def _annotation(row: Row[Any]) -> Annotation:
         lead_time=row.lead_time,
         unique_id=row.unique_id,
         import_id=row.import_id,
+        draft_created_at=row.draft_created_at,
+        skip_reason=row.skip_reason,
     )
     return Annotation(
         id=row.id,
@@ -53,6 +63,8 @@ def _values(judgement: Judgement) -> dict[str, object]:
         "lead_time": judgement.lead_time,
         "unique_id": judgement.unique_id,
         "import_id": judgement.import_id,
+        "draft_created_at": judgement.draft_created_at,
+        "skip_reason": judgement.skip_reason,
         "blank": judgement.blank,
     }
 
@@ -79,26 +91,49 @@ class AnnotationRepository(Repository):
             }
             for annotation_id, place, (record_id, author_id, judgement) in zip(ids, places, rows, strict=True)
         ]
-        self.session.run(insert(annotations), values)
-        self._settle(dataset_id, sorted({record_id for record_id, _, _ in rows}))
+        record_ids = sorted({record_id for record_id, _, _ in rows})
+        with tallied(self.session, dataset_id, record_ids):
+            self.session.run(insert(annotations), values)
+        self._settle(dataset_id, record_ids)
         return list(ids)
 
     def update(self, annotation_id: int, judgement: Judgement) -> None:
         x, places = self.session.take_positions(1)
-        statement = update(annotations).where(annotations.c.id == annotation_id)
-        self.session.run(statement.values(**_values(judgement), updated_at=self.session.now(), x=x, n=places[0]))
         known = self.get(annotation_id)
-        if known:
-            self._settle(known.dataset_id, [known.record_id])
+        if known is None:
+            return
+        changes = {**_values(judgement), "updated_at": self.session.now(), "x": x, "n": places[0]}
+        with tallied(self.session, known.dataset_id, [known.record_id]):
+            self.session.run(update(annotations).where(annotations.c.id == annotation_id).values(**changes))
+        self._settle(known.dataset_id, [known.record_id])
+
+    def move(self, dataset_id: int, moves: Sequence[tuple[int, int]]) -> None:
+        if not moves:
+            return
+        targets = dict(moves)
+        mine = self.session.among(annotations.c.id, list(targets))
+        left = self.session.rows(select(annotations.c.record_id, annotations.c.current).where(mine))
+        touched = sorted({*targets.values(), *(row.record_id for row in left)})
+        x, places = self.session.take_positions(len(targets))
+        with tallied(self.session, dataset_id, touched):
+            # None is current on the way: a record has one current annotation at most.
+            self.session.run(update(annotations).where(mine, self._current()).values(current=False))
+            self._count(sorted(row.record_id for row in left if row.current), -1)
+            moved = zip(targets.items(), places, strict=True)
+            rows = [{"annotation": number, "to": record_id, "at": x, "on": n} for (number, record_id), n in moved]
+            self.session.run(MOVE, rows)
+        self._settle(dataset_id, touched)
 
     def delete(self, annotation_ids: Sequence[int]) -> None:
         mine = self.session.among(annotations.c.id, annotation_ids)
         touched: dict[int, list[int]] = {}
         for row in self.session.rows(select(annotations.c.dataset_id, annotations.c.record_id).where(mine)):
             touched.setdefault(row.dataset_id, []).append(row.record_id)
-        for dataset_id, record_ids in touched.items():
+        for dataset_id, record_ids in sorted(touched.items()):
             self._settle(dataset_id, sorted(set(record_ids)), leaving=frozenset(annotation_ids))
-        self.session.run(delete(annotations).where(mine))
+            with tallied(self.session, dataset_id, record_ids):
+                self.session.run(delete(annotations).where(mine, annotations.c.dataset_id == dataset_id))
+        self.session.run(delete(drafts).where(self.session.among(drafts.c.annotation_id, annotation_ids)))
 
     def get(self, annotation_id: int) -> Annotation | None:
         row = self.session.first(select(annotations).where(annotations.c.id == annotation_id))
@@ -139,6 +174,19 @@ class AnnotationRepository(Repository):
             statement = statement.where(records.c.source_id == source_id)
         return self._all(statement.order_by(annotations.c.record_id).limit(limit))
 
+    def contested(self, dataset_id: int, limit: int) -> list[Annotation]:
+        record, author = annotations.c.record_id, annotations.c.author_id
+        judged = (annotations.c.dataset_id == dataset_id, annotations.c.cancelled.is_(False))
+        several = (
+            select(record)
+            .where(*judged, annotations.c.blank.is_(False))
+            .group_by(record)
+            .having(func.min(author) != func.max(author))
+            .order_by(record.desc())
+            .limit(limit)
+        )
+        return self.of_records(dataset_id, [row.record_id for row in self.session.rows(several)])
+
     def at_least(self, dataset_id: int, count: int) -> bool:
         some = (
             select(annotations.c.id)
@@ -154,47 +202,18 @@ class AnnotationRepository(Repository):
         return [row.author_id for row in self.session.rows(select(author).where(*mine).distinct().order_by(author))]
 
     def count(self, dataset_id: int) -> int:
-        mine = (annotations.c.dataset_id == dataset_id, annotations.c.blank.is_(False))
-        statement = select(func.count()).select_from(annotations).where(*mine, annotations.c.cancelled.is_(False))
+        whole = (tallies.c.dataset_id == dataset_id, tallies.c.author_id == WHOLE)
+        statement = select(func.coalesce(func.sum(tallies.c.total), 0)).where(*whole)
         return int(self.session.conn.execute(statement).scalar_one())
 
     def counts(self, dataset_id: int, *, overlap: int, author_id: int) -> AnnotationCounts:
-        valid = annotations.c.cancelled.is_(False)
-        useful = and_(valid, annotations.c.ground_truth.is_(False))
-        authors = func.count() if overlap == 1 else func.count(annotations.c.author_id.distinct())
-        by_record = (
-            select(
-                func.count().filter(valid).label("total"),
-                func.count().filter(annotations.c.cancelled).label("cancelled"),
-                func.count().filter(annotations.c.ground_truth).label("ground_truth"),
-                func.count().filter(useful).label("useful"),
-                authors.filter(valid).label("authors"),
-                func.count().filter(annotations.c.author_id == author_id).label("mine"),
-            )
-            .where(annotations.c.dataset_id == dataset_id, annotations.c.blank.is_(False))
-            .group_by(annotations.c.record_id)
-            .subquery()
-        )
-        finished = by_record.c.authors >= overlap
-        row = self.session.rows(
-            select(
-                *(
-                    func.coalesce(func.sum(by_record.c[name]), 0)
-                    for name in ("total", "cancelled", "ground_truth", "useful")
-                ),
-                func.count().filter(by_record.c.useful > 0),
-                func.count().filter(finished),
-                func.count().filter(by_record.c.mine > 0),
-                func.count().filter(and_(finished, by_record.c.mine == 0)),
-            )
-        )[0]
-        return AnnotationCounts._make(int(value) for value in row)
+        return counts(self.session, dataset_id, overlap=overlap, author_id=author_id)
 
-    def finishing(self, dataset_id: int, *, overlap: int) -> tuple[int, int]:
+    def finishing(self, dataset_id: int, *, overlap: int, skips: bool = False) -> tuple[int, int]:
         firsts = (
             select(annotations.c.record_id, func.min(annotations.c.id).label("id"))
             .where(annotations.c.dataset_id == dataset_id, annotations.c.blank.is_(False))
-            .where(annotations.c.cancelled.is_(False))
+            .where(*(() if skips else (annotations.c.cancelled.is_(False),)))
             .group_by(annotations.c.record_id, annotations.c.author_id)
             .subquery()
         )

@@ -24,9 +24,13 @@ from headrace.storage.schema import (
     streams,
     webhooks,
 )
+from headrace.storage.schema_learning import shortlist
+from headrace.storage.schema_views import tallies, views
+from headrace.storage.schema_work import drafts, queue, queue_places, work
 from headrace.storage.session import Repository, dumps, loads
 from headrace.storage.snapshots import delete_snapshots
 from headrace.storage.sources import SourceRepository, lookups, naming
+from headrace.storage.uploads import delete_uploads
 from headrace.storage.webhooks import forget_of
 
 
@@ -148,8 +152,22 @@ class DatasetRepository(Repository):
         labelled = select(annotations.c.record_id).where(annotations.c.dataset_id == dataset_id, annotations.c.current)
         counted = records.c.annotated - 1
         self.session.run(update(records).where(records.c.id.in_(labelled)).values(annotated=counted))
-        tables = (exceptions, streams, predictions, model_tags, models, annotations, labels, imports)
-        for table in (*tables, dataset_sources):
+        delete_uploads(self.session, dataset_id)
+        tables = (
+            exceptions,
+            streams,
+            predictions,
+            model_tags,
+            models,
+            annotations,
+            tallies,
+            views,
+            labels,
+            imports,
+            work,
+            shortlist,
+        )
+        for table in (*tables, dataset_sources, work, queue, queue_places, drafts):
             self.session.run(delete(table).where(table.c.dataset_id == dataset_id))
         delete_snapshots(self.session, dataset_id)
         forget_of(self.session, select(webhooks.c.id).where(webhooks.c.dataset_id == dataset_id))

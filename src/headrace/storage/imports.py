@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Select, delete, insert, select, update
+from sqlalchemy import Select, delete, func, insert, select, update
 
+from headrace.core.import_rows import Outcome, RowNote
 from headrace.core.imports import Import, ImportState, Upload
-from headrace.storage.schema import imports, upload_pieces, uploads
+from headrace.storage.schema import file_uploads, import_rows, imports, upload_pieces, uploads
 from headrace.storage.session import Repository, dumps, loads
 
 JSON_COLUMNS = ("options", "found", "id_ranges")
@@ -42,7 +43,8 @@ class ImportRepository(Repository):
         return [(row.sequence, bytes(row.data)) for row in self.session.rows(statement)]
 
     def drop_uploads(self, import_id: int) -> None:
-        self._drop(select(uploads.c.id).where(uploads.c.import_id == import_id))
+        kept = select(file_uploads.c.upload_id).where(file_uploads.c.upload_id == uploads.c.id).exists()
+        self._drop(select(uploads.c.id).where(uploads.c.import_id == import_id, ~kept))
 
     def discard(self, upload_ids: Sequence[int]) -> None:
         self._drop(
@@ -102,6 +104,30 @@ class ImportRepository(Repository):
         values = {name: dumps(value) if name in JSON_COLUMNS else value for name, value in changes.items()}
         statement = update(imports).where(imports.c.id == import_id)
         self.session.run(statement.values(**values, updated_at=self.session.now()))
+
+    def note_rows(self, import_id: int, notes: Sequence[RowNote]) -> None:
+        self.session.run(insert(import_rows), [{"import_id": import_id, **note._asdict()} for note in notes])
+
+    def noted_rows(self, import_id: int, after: int, limit: int) -> list[RowNote]:
+        statement = (
+            select(*(import_rows.c[name] for name in RowNote._fields))
+            .where(import_rows.c.import_id == import_id, import_rows.c.row > after)
+            .order_by(import_rows.c.row)
+            .limit(limit)
+        )
+        found = [RowNote._make(row) for row in self.session.rows(statement)]
+        return [note._replace(outcome=Outcome(note.outcome)) for note in found]
+
+    def count_noted(self, import_id: int, before: int) -> int:
+        mine = (import_rows.c.import_id == import_id, import_rows.c.row < before)
+        return int(self.session.conn.execute(select(func.count()).select_from(import_rows).where(*mine)).scalar_one())
+
+    def settle_rows(self, import_id: int) -> None:
+        changed = (import_rows.c.import_id == import_id, import_rows.c.before.is_not(None))
+        self.session.run(update(import_rows).where(*changed).values(before=None))
+
+    def forget_rows(self, import_id: int) -> None:
+        self.session.run(delete(import_rows).where(import_rows.c.import_id == import_id))
 
     def _drop(self, which: Select[Any]) -> int:
         """Remove uploads with their pieces; answers how many uploads there were."""

@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, delete, exists, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, delete, exists, insert, select, update
 
 from headrace.core.errors import NotFound
 from headrace.core.imports import PushedPrediction
 from headrace.core.models import Model, ModelTag, Pushed, Scores
 from headrace.core.positions import Position
+from headrace.core.task_predictions import own_version
 from headrace.storage.schema import artefacts, datasets, model_tags, models, predictions, records, streams
 from headrace.storage.session import Repository, dumps, loads
 
@@ -147,7 +148,9 @@ class PredictionRepository(Repository):
     """See `core.models.Predictions`."""
 
     def save(self, model_id: int, rows: Sequence[tuple[int, int, Scores]]) -> int:
-        model = self.session.first(select(models.c.dataset_id).where(models.c.id == model_id))
+        named = select(models.c.dataset_id, models.c.version, datasets.c.name)
+        both = models.join(datasets, datasets.c.id == models.c.dataset_id)
+        model = self.session.first(named.select_from(both).where(models.c.id == model_id))
         if model is None or not rows:
             return 0
         record_ids = [record_id for record_id, _, _ in rows]
@@ -162,6 +165,8 @@ class PredictionRepository(Repository):
                 "model_id": model_id,
                 "probabilities": scores.probabilities,
                 "sentiment": scores.sentiment,
+                "model_version": own_version(model.name, model.version),
+                "score": round(max(scores.values(), default=0.0), 6),
                 "created_at": now,
             }
             for record_id, version, scores in rows
@@ -205,15 +210,6 @@ class PredictionRepository(Repository):
             Pushed(row.id, row.record_id, PushedPrediction(row.result, row.model_version, row.score), row.created_at)
             for row in self.session.rows(statement)
         ]
-
-    def count_pushed(self, dataset_id: int) -> int:
-        statement = select(func.count()).select_from(predictions).where(*_pushed(dataset_id))
-        return int(self.session.conn.execute(statement).scalar_one())
-
-    def pushed_versions(self, dataset_id: int) -> dict[str, int]:
-        version, count = predictions.c.model_version, func.count().label("held")
-        statement = select(version, count).where(*_pushed(dataset_id)).group_by(version).order_by(version)
-        return {row.model_version: row.held for row in self.session.rows(statement)}
 
     def forget(self, record_ids: Sequence[int]) -> None:
         mine = self.session.among(predictions.c.record_id, record_ids)

@@ -10,8 +10,23 @@ from headrace.core.errors import Conflict
 from headrace.core.positions import Position
 from headrace.core.records import NewRecord, Record, TimeOrder, TimePage
 from headrace.core.sources import Source
-from headrace.storage.schema import annotations, attachments, exceptions, predictions, records, sources
+from headrace.storage.queue import delete_queued, enqueue
+from headrace.storage.schema import (
+    annotations,
+    attachments,
+    exceptions,
+    feedback,
+    predictions,
+    records,
+    run_tags,
+    runs,
+    sources,
+)
+from headrace.storage.schema_learning import shortlist
+from headrace.storage.schema_trees import OF_RECORDS, ORPHAN, messages
+from headrace.storage.schema_work import drafts, work
 from headrace.storage.session import Repository, Session
+from headrace.storage.tallies import forget
 
 COLUMNS = tuple(records.c[name] for name in Record._fields)
 NAMES = ", ".join(Record._fields)
@@ -54,8 +69,22 @@ REPLACE_POSTGRES = REPLACE_SQLITE.replace("?", "%s")
 
 
 def delete_dependants(session: Session, matching: Callable[[ColumnElement[int]], ColumnElement[bool]]) -> None:
-    """Remove what hangs on records: annotations, predictions, exceptions, attachments."""
-    for table in (annotations, predictions, exceptions, attachments):
+    """Remove what hangs on records: annotations, predictions, exceptions, attachments, work, run facts, feedback."""
+    forget(session, matching(annotations.c.record_id))
+    session.run(ORPHAN.where(matching(messages.c.tree_id)))
+    for table in (
+        annotations,
+        predictions,
+        exceptions,
+        attachments,
+        work,
+        drafts,
+        runs,
+        run_tags,
+        feedback,
+        shortlist,
+        *OF_RECORDS,
+    ):
         session.run(delete(table).where(matching(table.c.record_id)))
 
 
@@ -67,8 +96,9 @@ class RecordRepository(Repository):
             return []
         now, count = self.session.now(), len(rows)
         x, places = self.session.take_positions(count)
-        ids = self.session.take_ids("records", count)
+        # Numbers first: they hold the source, so that ids and numbers come in the same order.
         number = self._take_numbers(source_id, count)
+        ids = self.session.take_ids("records", count)
         values = [
             (
                 record_id,
@@ -93,6 +123,7 @@ class RecordRepository(Repository):
             self.session.conn.exec_driver_sql(INSERT_POSTGRES, columns)
         else:
             self.session.conn.exec_driver_sql(INSERT_SQLITE, values)
+        enqueue(self.session, source_id, number)
         return ids
 
     def replace(self, rows: Sequence[tuple[int, NewRecord]]) -> None:
@@ -187,8 +218,10 @@ class RecordRepository(Repository):
         mine = select(records.c.id).where(
             records.c.source_id == source_id, self.session.among(records.c.id, record_ids)
         )
-        found = [row.id for row in self.session.rows(mine)]
+        # Held in the order in which annotating holds them, so that neither counts what the other changes.
+        found = [row.id for row in self.session.rows(mine.order_by(records.c.id).with_for_update())]
         delete_dependants(self.session, lambda column: self.session.among(column, found))
+        delete_queued(self.session, source_id, found)
         self.session.run(delete(records).where(self.session.among(records.c.id, found)))
         self._count(source_id, -len(found))
         return len(found)

@@ -219,6 +219,8 @@ labels = Table(
     sqlite_autoincrement=True,
 )
 
+SKIPPED = text("cancelled")
+
 annotations = Table(
     "annotations",
     metadata,
@@ -241,7 +243,11 @@ annotations = Table(
     _int("updated_at"),
     _int("x"),
     _int("n"),
+    _maybe_int("draft_created_at"),
+    _maybe_text("skip_reason"),
     Index("ix_annotations_record", "record_id", "dataset_id"),
+    Index("ix_annotations_author", "dataset_id", "author_id", "id"),
+    Index("ix_annotations_skipped", "dataset_id", "author_id", sqlite_where=SKIPPED, postgresql_where=SKIPPED),
     Index("ix_annotations_counts", "dataset_id", "record_id", "author_id", "cancelled", "ground_truth", "blank"),
     Index(
         "ix_annotations_current",
@@ -302,6 +308,7 @@ predictions = Table(
     _maybe_text("result"),
     Column("score", Float, nullable=True),
     _int("created_at"),
+    _maybe_int("updated_at"),
     Index(
         "ix_predictions_model",
         "model_id",
@@ -554,5 +561,98 @@ dead_letters = Table(
     _int("created_at"),
     _flag("due"),
     Index("ix_dead_letters_webhook", "webhook_id", "id"),
+    sqlite_autoincrement=True,
+)
+
+file_uploads = Table(
+    "file_uploads",
+    metadata,
+    Column("upload_id", BigId, primary_key=True, autoincrement=False),
+    _int("dataset_id"),
+    _text("name"),
+    UniqueConstraint("dataset_id", "name"),
+)
+
+file_records = Table(
+    "file_records",
+    metadata,
+    Column("dataset_id", BigId, primary_key=True, autoincrement=False),
+    Column("first_id", BigId, primary_key=True, autoincrement=False),
+    _int("last_id"),
+    _int("upload_id"),
+    Index("ix_file_records_upload", "upload_id"),
+)
+
+import_rows = Table(
+    "import_rows",
+    metadata,
+    Column("import_id", BigId, primary_key=True, autoincrement=False),
+    Column("row", BigId, primary_key=True, autoincrement=False),
+    _maybe_int("record_id"),
+    _text("outcome"),
+    _maybe_text("reason"),
+    _maybe_text("before"),
+)
+
+personal_tokens = Table(
+    "personal_tokens",
+    metadata,
+    _id(),
+    _int("user_id"),
+    _text("key_id"),
+    _int("created_at"),
+    _int("expires_at"),
+    _maybe_int("revoked_at"),
+    UniqueConstraint("key_id"),
+    Index(
+        "ix_personal_tokens_live",
+        "user_id",
+        unique=True,
+        sqlite_where=text("revoked_at IS NULL"),
+        postgresql_where=text("revoked_at IS NULL"),
+    ),
+    sqlite_autoincrement=True,
+)
+
+profiles = Table(
+    "profiles",
+    metadata,
+    Column("user_id", BigId, primary_key=True, autoincrement=False),
+    _text("first_name"),
+    _text("last_name"),
+    _text("phone"),
+    _text("hotkeys"),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("record_id", BigId, primary_key=True, autoincrement=False),
+    _int("source_id"),
+    _maybe_int("parent_id"),
+    _flag("rated"),
+    _text("labels"),
+    Index("ix_runs_parent", "parent_id"),
+)
+
+run_tags = Table(
+    "run_tags",
+    metadata,
+    Column("record_id", BigId, primary_key=True, autoincrement=False),
+    Column("tag", Text, primary_key=True),
+    _int("source_id"),
+    Index("ix_run_tags_tag", "source_id", "tag"),
+)
+
+feedback = Table(
+    "feedback",
+    metadata,
+    _id(),
+    _int("record_id"),
+    _int("author_id"),
+    _text("text"),
+    _text("origin"),
+    _int("created_at"),
+    Index("ix_feedback_record", "record_id"),
     sqlite_autoincrement=True,
 )

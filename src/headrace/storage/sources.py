@@ -121,10 +121,12 @@ class SourceRepository(Repository):
         return self._required(source_id)
 
     def delete(self, source_id: int) -> None:
+        from headrace.storage.queue import delete_queued
         from headrace.storage.records import delete_dependants
 
         of_source = select(records.c.id).where(records.c.source_id == source_id)
         delete_dependants(self.session, lambda column: column.in_(of_source))
+        delete_queued(self.session, source_id)
         self.session.run(delete(records).where(records.c.source_id == source_id))
         self.session.run(delete(dataset_sources).where(dataset_sources.c.source_id == source_id))
         self.session.run(delete(sources).where(sources.c.id == source_id))

@@ -5,24 +5,40 @@ from functools import cached_property
 
 from sqlalchemy import Connection
 
+from headrace.storage.access_tokens import AccessTokenRepository
 from headrace.storage.annotations import AnnotationRepository
 from headrace.storage.attachments import AttachmentRepository
 from headrace.storage.buckets import BucketRepository
 from headrace.storage.datasets import DatasetRepository
+from headrace.storage.drafts import DraftRepository
 from headrace.storage.events import EventRepository, ReplyRepository
+from headrace.storage.feedback import FeedbackRepository
 from headrace.storage.imports import ImportRepository
 from headrace.storage.jobs import JobRepository
 from headrace.storage.matching import QueryRepository
+from headrace.storage.messages import MessageRepository
 from headrace.storage.models import ModelRepository, PredictionRepository
+from headrace.storage.persons import PersonRepository
+from headrace.storage.profiles import ProfileRepository
 from headrace.storage.projects import ProjectRepository
+from headrace.storage.queue import QueueRepository
 from headrace.storage.records import RecordRepository
+from headrace.storage.runs import RunRepository
+from headrace.storage.scores import ScoreRepository
 from headrace.storage.session import Session
+from headrace.storage.shortlist import ShortlistRepository
 from headrace.storage.snapshots import SnapshotRepository
 from headrace.storage.sources import SourceRepository
 from headrace.storage.streams import ExceptionRepository, StreamRepository
+from headrace.storage.task_filters import TaskListRepository
+from headrace.storage.task_predictions import TaskPredictionRepository
 from headrace.storage.tasks import TaskRepository
+from headrace.storage.trees import TreeRepository
+from headrace.storage.uploads import UploadRepository
 from headrace.storage.users import UserRepository
+from headrace.storage.views import TaskViewRepository
 from headrace.storage.webhooks import WebhookRepository
+from headrace.storage.work import WorkRepository
 
 
 class Transaction:
@@ -57,6 +73,14 @@ class Transaction:
     @cached_property
     def users(self) -> UserRepository:
         return UserRepository(self.session)
+
+    @cached_property
+    def profiles(self) -> ProfileRepository:
+        return ProfileRepository(self.session)
+
+    @cached_property
+    def access_tokens(self) -> AccessTokenRepository:
+        return AccessTokenRepository(self.session)
 
     @cached_property
     def buckets(self) -> BucketRepository:
@@ -95,6 +119,10 @@ class Transaction:
         return PredictionRepository(self.session)
 
     @cached_property
+    def task_predictions(self) -> TaskPredictionRepository:
+        return TaskPredictionRepository(self.session)
+
+    @cached_property
     def streams(self) -> StreamRepository:
         return StreamRepository(self.session)
 
@@ -107,12 +135,64 @@ class Transaction:
         return ImportRepository(self.session)
 
     @cached_property
+    def uploads(self) -> UploadRepository:
+        return UploadRepository(self.session)
+
+    @cached_property
     def tasks(self) -> TaskRepository:
         return TaskRepository(self.session)
 
     @cached_property
+    def task_lists(self) -> TaskListRepository:
+        return TaskListRepository(self.session)
+
+    @cached_property
+    def task_views(self) -> TaskViewRepository:
+        return TaskViewRepository(self.session)
+
+    @cached_property
+    def queue(self) -> QueueRepository:
+        return QueueRepository(self.session)
+
+    @cached_property
+    def drafts(self) -> DraftRepository:
+        return DraftRepository(self.session)
+
+    @cached_property
+    def work(self) -> WorkRepository:
+        return WorkRepository(self.session)
+
+    @cached_property
+    def persons(self) -> PersonRepository:
+        return PersonRepository(self.session)
+
+    @cached_property
+    def trees(self) -> TreeRepository:
+        return TreeRepository(self.session)
+
+    @cached_property
+    def messages(self) -> MessageRepository:
+        return MessageRepository(self.session)
+
+    @cached_property
+    def scores(self) -> ScoreRepository:
+        return ScoreRepository(self.session)
+
+    @cached_property
     def snapshots(self) -> SnapshotRepository:
         return SnapshotRepository(self.session)
+
+    @cached_property
+    def runs(self) -> RunRepository:
+        return RunRepository(self.session)
+
+    @cached_property
+    def feedback(self) -> FeedbackRepository:
+        return FeedbackRepository(self.session)
+
+    @cached_property
+    def shortlists(self) -> ShortlistRepository:
+        return ShortlistRepository(self.session)
 
     @cached_property
     def jobs(self) -> JobRepository:

@@ -1,12 +1,13 @@
 """Statements of users, grants and tokens."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import Row, bindparam, delete, insert, select, update
 
 from headrace.core.rights import Permission
-from headrace.core.users import Token, User
-from headrace.storage.schema import grants, tokens, users
+from headrace.core.users import Holder, Token, User
+from headrace.storage.schema import grants, meta, personal_tokens, profiles, replies, tokens, users
 from headrace.storage.session import Repository, dumps, loads
 
 TOKEN_COLUMNS = (
@@ -18,9 +19,17 @@ TOKEN_COLUMNS = (
     tokens.c.created_at,
 )
 
+OPAQUE_SETTING = select(meta.c.value).where(meta.c.key == "opaque_tokens").scalar_subquery()
 # Built once and for every request: building these three selects cost more than all of them take (benchmark tiny).
 HOLDER = (
-    select(tokens.c.digest, users, grants.c.project_id, grants.c.permissions)
+    select(
+        tokens.c.digest,
+        tokens.c.label,
+        OPAQUE_SETTING.label("setting"),
+        users,
+        grants.c.project_id,
+        grants.c.permissions,
+    )
     .select_from(tokens.join(users, users.c.id == tokens.c.user_id).outerjoin(grants, grants.c.user_id == users.c.id))
     .where(tokens.c.key_id == bindparam("key_id"), tokens.c.revoked_at.is_(None))
 )
@@ -31,6 +40,19 @@ Grants = Mapping[int, frozenset[Permission]]
 def _user(row: Row[tuple[object, ...]], granted: Grants) -> User:
     values = row._asdict() | {"global_permissions": tuple(loads(row.global_permissions)), "grants": granted}
     return User(**values)
+
+
+def user_of(rows: Sequence[Row[Any]]) -> User:
+    """The user in rows of users joined with their grants."""
+    first = rows[0]
+    return User(
+        id=first.id,
+        username=first.username,
+        email=first.email,
+        created_at=first.created_at,
+        global_permissions=tuple(loads(first.global_permissions)),
+        grants={row.project_id: _permissions(row.permissions) for row in rows if row.project_id is not None},
+    )
 
 
 def _permissions(text: str) -> frozenset[Permission]:
@@ -76,6 +98,14 @@ class UserRepository(Repository):
         if changes:
             self.session.run(update(users).where(users.c.id == user_id).values(**changes))
 
+    def rename(self, user_id: int, username: str) -> None:
+        self.session.run(update(users).where(users.c.id == user_id).values(username=username))
+
+    def delete(self, user_id: int) -> None:
+        for table in (grants, tokens, personal_tokens, profiles, replies):
+            self.session.run(delete(table).where(table.c.user_id == user_id))
+        self.session.run(delete(users).where(users.c.id == user_id))
+
     def grant(self, user_id: int, project_id: int, granted: frozenset[Permission]) -> None:
         mine = (grants.c.user_id == user_id, grants.c.project_id == project_id)
         self.session.run(delete(grants).where(*mine))
@@ -94,20 +124,11 @@ class UserRepository(Repository):
         row = self.session.first(statement)
         return Token(**row._asdict()) if row else None
 
-    def holder(self, key_id: str) -> tuple[bytes, User] | None:
+    def holder(self, key_id: str) -> Holder | None:
         rows = self.session.rows(HOLDER, {"key_id": key_id})
         if not rows:
             return None
-        first = rows[0]
-        user = User(
-            id=first.id,
-            username=first.username,
-            email=first.email,
-            created_at=first.created_at,
-            global_permissions=tuple(loads(first.global_permissions)),
-            grants={row.project_id: _permissions(row.permissions) for row in rows if row.project_id is not None},
-        )
-        return first.digest, user
+        return Holder(rows[0].digest, rows[0].label, rows[0].setting != "off", user_of(rows))
 
     def tokens(self, user_id: int | None) -> list[Token]:
         statement = select(*TOKEN_COLUMNS).where(tokens.c.revoked_at.is_(None)).order_by(tokens.c.id)

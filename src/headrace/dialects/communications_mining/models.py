@@ -61,6 +61,7 @@ def validation_json(model: Model) -> dict[str, object]:
                 "positives": curve.positives,
                 "average_precision": curve.average_precision,
                 "auto_thresholds": curve.auto_thresholds,
+                "intervals": curve.intervals,
             }
             for name, curve in validation.curves(model).items()
         ],
@@ -75,6 +76,7 @@ def curve_json(curve: Curve) -> dict[str, object]:
         "recalls": curve.recalls,
         "average_precision": curve.average_precision,
         "auto_thresholds": curve.auto_thresholds,
+        "intervals": curve.intervals,
     }
 
 

@@ -47,7 +47,7 @@ def _order(said: wire.QueryOrder | None) -> Order:
 
 @dialect.route("POST", *paths(STEM, "dataset", "/query"))
 async def query_comments(call: Call) -> Response:
-    """A page of annotated comments that match a filter, newest first, shuffled, or most probable for a label first."""
+    """A page of annotated comments that match a filter, in one of the orders of `OrderKind`."""
     body, wanted = await call.json(wire.QueryBody), ref(call, "dataset")
     request = QueryRequest(
         filter=whole_filter(body.filter, "filter", body.attribute_filters),

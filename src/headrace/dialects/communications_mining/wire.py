@@ -277,7 +277,7 @@ class ExceptionsBody(Closed):
 class QueryOrder(Closed):
     """The order of a query."""
 
-    kind: Literal["recent", "sample", "by_label"]
+    kind: Literal["recent", "sample", "by_label", "uncertainty", "need", "disagreement", "novelty"]
     seed: Annotated[int, Meta(ge=0)] | None = None
     label: str | list[str] | None = None
 

@@ -12,14 +12,16 @@ from headrace.core.store import Tx
 from headrace.decode import decode
 from headrace.dialects.kit import Call, json_answer, json_reply
 from headrace.dialects.label_studio import wire
-from headrace.dialects.label_studio.boundary import dialect, json_body
+from headrace.dialects.label_studio.boundary import dialect, invalid, json_body
 from headrace.dialects.label_studio.translate import annotation_json, config_of
+from headrace.dialects.label_studio.wire import Optional
 
 OF_TASK = "/api/tasks/{task}/annotations"
 ONE = "/api/annotations/{annotation}"
+MAX_REASON = 4_000
 
 
-def _result(body: wire.Annotation) -> Result:
+def result_of(body: wire.Annotation) -> Result:
     """The result of a request; an absent one is stored as null."""
     if body.result is UNSET:
         return Result()
@@ -27,18 +29,27 @@ def _result(body: wire.Annotation) -> Result:
     return Result(value=decode(text, object), text=text.decode())
 
 
-def _changes(body: wire.Annotation) -> dict[str, object]:
+def changes_of(body: wire.Annotation) -> dict[str, object]:
     """What a request says of an annotation beside its result; absent stays absent."""
     given = {
         "cancelled": body.was_cancelled,
         "ground_truth": body.ground_truth,
         "lead_time": body.lead_time,
         "unique_id": body.unique_id,
+        "skip_reason": _reason(body),
     }
     return {name: value for name, value in given.items() if value is not UNSET}
 
 
-def _author(body: wire.Annotation) -> str | int | None:
+def _reason(body: wire.Annotation) -> str | Optional:
+    """Why a task was skipped, under either of the names that clients use."""
+    reason = body.reason if body.reason is not UNSET else body.comment
+    if isinstance(reason, str) and len(reason) > MAX_REASON:
+        raise invalid("reason", f"Ensure this field has no more than {MAX_REASON} characters.")
+    return reason
+
+
+def author_of(body: wire.Annotation) -> str | int | None:
     author = body.completed_by
     return (author.email or author.id) if isinstance(author, wire.Author) else author
 
@@ -51,10 +62,11 @@ def _shown(tx: Tx, dataset: Dataset, annotation: Annotation) -> dict[str, object
 async def create_annotation(call: Call) -> Response:
     """Annotate a task."""
     number, body = call.number("task"), await json_body(call, wire.Annotation)
-    answer = Answer(result=_result(body), **_changes(body))  # type: ignore[arg-type]
+    answer = Answer(result=result_of(body), **changes_of(body))  # type: ignore[arg-type]
+    draft_id = None if body.draft_id is UNSET else body.draft_id
 
     def create(tx: Tx) -> Reply:
-        dataset, made = answers.annotate(tx, call.who, number, answer, author=_author(body))
+        dataset, made = answers.annotate(tx, call.who, number, answer, author=author_of(body), draft_id=draft_id)
         return json_reply(_shown(tx, dataset, made), 201)
 
     return await call.write_once(await call.body(), create)
@@ -84,8 +96,8 @@ async def get_annotation(call: Call) -> Response:
 async def update_annotation(call: Call) -> Response:
     """Change what is named; the author stays."""
     number, body = call.number("annotation"), await json_body(call, wire.Annotation)
-    result = None if body.result is UNSET else _result(body)
-    changes = _changes(body)
+    result = None if body.result is UNSET else result_of(body)
+    changes = changes_of(body)
     return json_answer(
         await call.write(lambda tx: _shown(tx, *answers.revise(tx, call.who, number, result=result, changes=changes)))
     )

@@ -20,11 +20,18 @@ NOUNS: Mapping[str, str] = {
     "annotation": "Annotation",
     "task": "Task",
     "record": "Task",
+    "view": "View",
     "import": "ProjectImport",
+    "reimport": "ProjectReimport",
+    "upload": "FileUpload",
     "export": "Export",
     "webhook": "Webhook",
     "project": "Project",
     "dataset": "Project",
+    "draft": "AnnotationDraft",
+    "user": "User",
+    "organization": "Organization",
+    "prediction": "Prediction",
 }
 """What Label Studio calls the thing that an error's field says is missing."""
 
@@ -39,6 +46,22 @@ REQUEST_FIELDS: Mapping[str, str] = {
     "from": "from",
     "export_type": "export_type",
     "since": "since",
+    "query": "query",
+    "filters": "filters",
+    "ordering": "ordering",
+    "selectedItems": "selectedItems",
+    "id": "id",
+    "username": "username",
+    "email": "email",
+    "first_name": "first_name",
+    "last_name": "last_name",
+    "phone": "phone",
+    "custom_hotkeys": "custom_hotkeys",
+    "refresh": "refresh",
+    "tasks": "tasks",
+    "ids": "ids",
+    "api_tokens_enabled": "api_tokens_enabled",
+    "api_token_ttl_days": "api_token_ttl_days",
 }
 """The request field under which a fault is told, by the field that a domain error speaks of."""
 
@@ -78,6 +101,8 @@ def render(request: Request, error: HeadraceError) -> Response:
     }
     if _is_validation(error):
         body |= {"detail": "Validation error", "validation_errors": _validation_errors(error)}
+    also = error.fields.get("also")
+    body |= also if isinstance(also, dict) else {}
     headers = retry_headers(error) | ({"WWW-Authenticate": "Token"} if status == 401 else {})
     return json_answer(body, status, headers)
 

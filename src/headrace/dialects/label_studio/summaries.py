@@ -5,7 +5,7 @@ from typing import cast
 
 from starlette.responses import Response
 
-from headrace.core import summaries, tasks
+from headrace.core import summaries, task_predictions, tasks
 from headrace.core.errors import Invalid
 from headrace.core.rights import Permission
 from headrace.core.store import Tx
@@ -19,8 +19,11 @@ from headrace.dialects.label_studio.translate import Json, author_json
 
 
 async def _summary(call: Call) -> tuple[Begun, Summary]:
+    return await summary_of(call, call.number("project"))
+
+
+async def summary_of(call: Call, number: int) -> tuple[Begun, Summary]:
     """The summary of a project; it is counted anew only when something has happened since it was counted last."""
-    number = call.number("project")
     begun = await call.read(lambda tx: summaries.begin(tx, call.who, number))
     key, version = ("summary", begun.dataset.id), begun.state
     known = cast(Summary | None, call.services.kept.get(key, version))
@@ -69,7 +72,7 @@ async def get_model_versions(call: Call) -> Response:
 
     def read(tx: Tx) -> dict[str, int]:
         dataset = tasks.load_project(tx, call.who, number, Permission.VIEW_LABELS)
-        return tx.predictions.pushed_versions(dataset.id)
+        return task_predictions.versions(tx, dataset)
 
     return json_answer(await call.read(read))
 

@@ -1,17 +1,20 @@
 """Tasks: the records of a project's own source, and the list that the data manager shows of them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from msgspec import UNSET
 from starlette.responses import Response, StreamingResponse
 
-from headrace.core import tasks
-from headrace.core.errors import Invalid, NotBuilt
+from headrace.core import task_actions, task_search, tasks
 from headrace.core.idempotency import Reply
+from headrace.core.rights import Permission
 from headrace.core.store import Tx
-from headrace.core.tasks import TaskPage
+from headrace.core.task_columns import Part
+from headrace.core.task_filters import Order, TaskQuery
+from headrace.core.task_search import Found, Listing
+from headrace.core.tasks import Sent, TaskPage
 from headrace.decode import decode, encode
 from headrace.dialects.kit import MAX_ID, Call, json_answer, json_reply
 from headrace.dialects.label_studio import wire
@@ -25,25 +28,74 @@ from headrace.dialects.label_studio.boundary import (
     page_number,
     page_size,
 )
+from headrace.dialects.label_studio.queries import find, number, task_query
 from headrace.dialects.label_studio.translate import config_of, only, task_core, task_json
 
 ONE = "/api/tasks/{task}"
+OF_PROJECT = "/api/projects/{project}/tasks"
 PAGE_DEFAULT = 100
 CHUNK = 1_000
-WHOLE_ONLY = ("annotations", "predictions", "completed_at", "predictions_score", "avg_lead_time", "draft_exists")
-ID_ORDERS = {"tasks:id": False, "id": False, "-tasks:id": True, "-id": True}
+WHOLE_ONLY = frozenset({"completed_at", "predictions_score", "avg_lead_time", "draft_exists"})
+IN_FULL = frozenset({"annotations", "predictions", "drafts"})
+PARTS = {
+    Part.ANNOTATIONS: frozenset(
+        {
+            "updated_at",
+            "is_labeled",
+            "total_annotations",
+            "cancelled_annotations",
+            "completed_at",
+            "updated_by",
+            "annotators",
+            "annotations_ids",
+            "avg_lead_time",
+            "annotations",
+        }
+    ),
+    Part.PREDICTIONS: frozenset(
+        {"total_predictions", "predictions_model_versions", "predictions_score", "predictions"}
+    ),
+}
+"""The fields of a task for which its annotations, or its predictions, must be read."""
+UPDATED_LAST = TaskQuery(ordering=(Order("updated_at", True), Order("id", True)))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Listing:
-    """What a request wants to see of a project's tasks; a `limit` of None means all."""
+class Showing:
+    """Which fields of a task a request wants: those it includes, or all, `whole` with all that is said of it."""
 
-    project: int
+    include: frozenset[str] = frozenset()
+    whole: bool = True
+
+    @property
+    def parts(self) -> list[Part]:
+        """What must be read of a task."""
+        return [part for part, fields in PARTS.items() if not self.include or fields & self.include]
+
+    @property
+    def in_full(self) -> bool:
+        """True when annotations, predictions or drafts are wanted themselves."""
+        return bool(self.include & IN_FULL) if self.include else self.whole
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Window:
+    """A piece of a listing: its tasks from `skip` on, at most `limit` unless that is None. A listing that is not plain
+    comes with what was found."""
+
+    listing: Listing
+    found: Found | None
     skip: int
     limit: int | None
-    newest_first: bool
-    include: tuple[str, ...]
-    whole: bool
+    showing: Showing
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Chunk:
+    """Some tasks of a listing by id; the page is None where nothing but ids is wanted."""
+
+    ids: Sequence[int]
+    page: TaskPage | None
 
 
 @dialect.route("POST", "/api/tasks")
@@ -52,16 +104,20 @@ async def create_task(call: Call) -> Response:
     body = await json_body(call, wire.Task)
     if body.project is UNSET or body.data is UNSET:
         raise invalid("project" if body.project is UNSET else "data", "This field is required.")
-    project, text = body.project, bytes(body.data)
-    data, meta = decode(text, object), _meta(body)
-    if not isinstance(data, dict | list):
-        raise invalid("data", "Task[data] must be dict or list")
+    project, sent, meta = body.project, _sent(bytes(body.data)), _meta(body)
 
     def create(tx: Tx) -> Reply:
-        page = tasks.add(tx, call.who, project, data=data, body=text.decode(), meta=meta)
+        page = tasks.add(tx, call.who, project, data=sent.value, body=sent.text, meta=meta)
         return json_reply(task_core(page, page.records[0]), 201)
 
     return await call.write_once(await call.body(), create)
+
+
+def _sent(text: bytes) -> Sent:
+    value = decode(text, object)
+    if not isinstance(value, dict | list):
+        raise invalid("data", "Task[data] must be dict or list")
+    return Sent(value, text.decode())
 
 
 def _meta(body: wire.Task) -> str | None:
@@ -85,6 +141,20 @@ async def get_task(call: Call) -> Response:
     return json_answer(await call.read(read))
 
 
+@dialect.route("PATCH", ONE)
+async def update_task(call: Call) -> Response:
+    """Change a task's data, or its meta; clients send whole tasks back, whose other fields stay what they are."""
+    number, body = call.number("task"), await json_body(call, wire.Task)
+    sent = None if body.data is UNSET else _sent(bytes(body.data))
+    meta = None if body.meta is UNSET else _meta(body) or "{}"
+
+    def update(tx: Tx) -> dict[str, object]:
+        page = tasks.change(tx, call.who, number, data=sent, meta=meta)
+        return task_json(page, page.records[0], config_of(page.dataset))
+
+    return json_answer(await call.write(update))
+
+
 @dialect.route("DELETE", ONE)
 async def delete_task(call: Call) -> Response:
     """Delete a task with its annotations."""
@@ -95,116 +165,104 @@ async def delete_task(call: Call) -> Response:
 
 @dialect.route("GET", "/api/tasks")
 async def list_tasks(call: Call) -> Response:
-    """A page of a project's tasks, in id order unless the query turns it round."""
-    if call.query("view") is not None or flag(call, "only_annotated", False):
-        raise NotBuilt("headrace does not have the parameters view and only_annotated yet")
-    if call.query("project") is None:
+    """A page of the tasks that a query or a view wants, in its order; ids ascend where it has none."""
+    project, view = number(call, "project"), number(call, "view")
+    if project is None and view is None:
         return json_answer({"detail": "Neither project nor view id specified"}, 404)
     page, size = page_number(call), page_size(call, PAGE_DEFAULT, MAX_ID)
-    listing = Listing(
-        project=_project(call),
-        skip=(page - 1) * (size or 0),
-        limit=size,
-        newest_first=_newest_first(call),
-        include=tuple(names(call, "include")),
-        whole=call.query("fields") == "all",
-    )
-    first, totals = await call.read(lambda tx: _first(tx, call, listing))
-    if page > 1 and not first.records:
-        raise no_page()
-    head = {"total_annotations": totals[0], "total_predictions": totals[1], "total": first.total}
-    opening = encode(head)[:-1] + b',"tasks":['
-    return await _answer(call, listing, first, opening, b"]}")
+    query = task_query(call)
+    flag(call, "resolve_uri", True)
+    showing = Showing(include=frozenset(names(call, "include")), whole=call.query("fields") == "all")
+
+    def begin(tx: Tx) -> tuple[Listing, tuple[int, int]]:
+        listing = task_search.begin(tx, call.who, query, project_id=project, view_id=view)
+        return listing, tasks.totals(tx, listing.dataset) if listing.plain else (0, 0)
+
+    listing, totals = await call.read(begin)
+    window = await _window(call, listing, page, size, showing)
+    total = listing.source.record_count
+    if window.found is not None:
+        totals, total = (window.found.annotations, window.found.predictions), len(window.found.ids)
+    head = {"total_annotations": totals[0], "total_predictions": totals[1], "total": total}
+    return await _answer(call, window, encode(head)[:-1] + b',"tasks":[', b"]}")
 
 
-@dialect.route("GET", "/api/projects/{project}/tasks")
+@dialect.route("GET", OF_PROJECT)
 async def list_project_tasks(call: Call) -> Response:
-    """A project's tasks, newest first, as a plain array."""
-    page, size = page_number(call), page_size(call, PAGE_DEFAULT, MAX_ID)
-    listing = Listing(
-        project=call.number("project"),
-        skip=(page - 1) * (size or 0),
-        limit=size,
-        newest_first=True,
-        include=(),
-        whole=True,
-    )
-    first, _ = await call.read(lambda tx: _first(tx, call, listing))
-    if page > 1 and not first.records:
+    """A project's tasks as a plain array, first those that were changed or annotated last."""
+    project, page, size = call.number("project"), page_number(call), page_size(call, PAGE_DEFAULT, MAX_ID)
+    listing = await call.read(lambda tx: task_search.begin(tx, call.who, UPDATED_LAST, project_id=project))
+    return await _answer(call, await _window(call, listing, page, size, Showing()), b"[", b"]")
+
+
+@dialect.route("DELETE", OF_PROJECT)
+async def delete_project_tasks(call: Call) -> Response:
+    """Delete all tasks that a project has, chunk by chunk; what is cut short is finished by asking again."""
+    project = call.number("project")
+    await asyncio.to_thread(task_actions.delete_all, call.services.store, call.who, project)
+    return Response(status_code=204)
+
+
+async def _window(call: Call, listing: Listing, page: int, size: int | None, showing: Showing) -> Window:
+    """A page of a listing; raises NotFound for one past the end, but for the first."""
+    found = None if listing.plain else await find(call, listing)
+    skip = min((page - 1) * (size or 0), MAX_ID)
+    total = listing.source.record_count if found is None else len(found.ids)
+    if page > 1 and (size is None or skip >= total):
         raise no_page()
-    return await _answer(call, listing, first, b"[", b"]")
+    return Window(listing=listing, found=found, skip=skip, limit=size, showing=showing)
 
 
-def _project(call: Call) -> int:
-    text = call.query("project") or ""
-    if not (text.isascii() and text.isdigit() and len(text) < 19):
-        raise invalid("project", f"'{text[:40]}' is not the id of a project")
-    return int(text)
+def _chunk(tx: Tx, call: Call, window: Window, done: int) -> Chunk:
+    """The next tasks of a window of which `done` have been read, at most CHUNK."""
+    limit = CHUNK if window.limit is None else min(CHUNK, window.limit - done)
+    skip, showing = window.skip + done, window.showing
+    dataset = tasks.load_project(
+        tx, call.who, window.listing.dataset.id, Permission.VIEW_SOURCES, Permission.VIEW_LABELS
+    )
+    if window.found is None:
+        ids: Sequence[int] = task_search.plain_ids(tx, window.listing, skip, limit)
+    else:
+        ids = window.found.ids[skip : skip + limit]
+    if showing.include == {"id"}:
+        return Chunk(ids=ids, page=None)
+    return Chunk(ids=ids, page=tasks.some(tx, call.who, dataset, ids, parts=showing.parts))
 
 
-def _newest_first(call: Call) -> bool:
-    """The order that the query asks for; raises NotBuilt, naming it, for what is not built yet."""
-    text = call.query("query")
-    if not text:
-        return False
-    try:
-        query = decode(text.encode(), wire.Query)
-    except UnicodeEncodeError as error:
-        raise invalid("query", "the query is not valid Unicode text") from error
-    except Invalid as error:
-        raise invalid("query", error.message) from error
-    if query.filters is not None and query.filters.items:
-        raise NotBuilt("headrace does not have filters in the query of the task list yet")
-    if query.selected is not None and (not query.selected.all or query.selected.excluded):
-        raise NotBuilt("headrace does not have selectedItems in the query of the task list yet")
-    ordering = query.ordering or ["tasks:id"]
-    if len(ordering) > 1 or ordering[0] not in ID_ORDERS:
-        raise NotBuilt(f"headrace orders the task list only by tasks:id yet, not by {', '.join(ordering)[:80]}")
-    return ID_ORDERS[ordering[0]]
-
-
-def _first(tx: Tx, call: Call, listing: Listing) -> tuple[TaskPage, tuple[int, int]]:
-    page = _page(tx, call, listing, 0)
-    return page, tasks.totals(tx, page.dataset)
-
-
-def _page(tx: Tx, call: Call, listing: Listing, done: int) -> TaskPage:
-    """The next tasks of a listing of which `done` have been read, at most CHUNK."""
-    limit = CHUNK if listing.limit is None else min(CHUNK, listing.limit - done)
-    skip = min(listing.skip + done, MAX_ID)
-    return tasks.page(tx, call.who, listing.project, skip=skip, limit=limit, newest_first=listing.newest_first)
-
-
-async def _answer(call: Call, listing: Listing, first: TaskPage, opening: bytes, closing: bytes) -> Response:
-    """The tasks of a listing between two pieces of JSON; more than a chunk is sent as it is read."""
-    if len(first.records) < CHUNK or len(first.records) == listing.limit:
-        body = opening + await asyncio.to_thread(_encoded, first, listing) + closing
+async def _answer(call: Call, window: Window, opening: bytes, closing: bytes) -> Response:
+    """The tasks of a window between two pieces of JSON; more than a chunk is sent as it is read."""
+    first = await call.read(lambda tx: _chunk(tx, call, window, 0))
+    if len(first.ids) < CHUNK or len(first.ids) == window.limit:
+        body = opening + await asyncio.to_thread(_encoded, first, window.showing) + closing
         return Response(body, media_type="application/json")
-    return StreamingResponse(_streamed(call, listing, first, opening, closing), media_type="application/json")
+    return StreamingResponse(_streamed(call, window, first, opening, closing), media_type="application/json")
 
 
-async def _streamed(
-    call: Call, listing: Listing, first: TaskPage, opening: bytes, closing: bytes
-) -> AsyncIterator[bytes]:
-    page, done = first, 0
-    yield opening
-    while page.records:
-        yield (b"," if done else b"") + await asyncio.to_thread(_encoded, page, listing)
-        done += len(page.records)
-        if listing.limit is not None and done >= listing.limit:
+async def _streamed(call: Call, window: Window, first: Chunk, opening: bytes, closing: bytes) -> AsyncIterator[bytes]:
+    chunk, done = first, 0
+    between = opening
+    while chunk.ids:
+        text = await asyncio.to_thread(_encoded, chunk, window.showing)
+        if text:
+            yield between + text
+            between = b","
+        done += len(chunk.ids)
+        if window.limit is not None and done >= window.limit:
             break
-        page = await call.read(lambda tx, done=done: _page(tx, call, listing, done))  # type: ignore[misc]
-    yield closing
+        chunk = await call.read(lambda tx, done=done: _chunk(tx, call, window, done))  # type: ignore[misc]
+    yield (between if between is opening else b"") + closing
 
 
-def _encoded(page: TaskPage, listing: Listing) -> bytes:
-    """The tasks of a page as the members of a JSON array."""
-    config = config_of(page.dataset)
-    shown = [_shown(task_json(page, record, config), listing) for record in page.records]
-    return encode(shown)[1:-1]
+def _encoded(chunk: Chunk, showing: Showing) -> bytes:
+    """The tasks of a chunk as the members of a JSON array."""
+    if chunk.page is None:
+        return encode([{"id": record_id} for record_id in chunk.ids])[1:-1]
+    page, config = chunk.page, config_of(chunk.page.dataset)
+    shown = (task_json(page, record, config, whole=showing.in_full) for record in page.records)
+    return encode([_shown(task, showing) for task in shown])[1:-1]
 
 
-def _shown(task: dict[str, object], listing: Listing) -> dict[str, object]:
-    if listing.include:
-        return only(task, listing.include)
-    return task if listing.whole else {name: value for name, value in task.items() if name not in WHOLE_ONLY}
+def _shown(task: dict[str, object], showing: Showing) -> dict[str, object]:
+    if showing.include:
+        return only(task, tuple(showing.include))
+    return task if showing.whole else {name: value for name, value in task.items() if name not in WHOLE_ONLY}

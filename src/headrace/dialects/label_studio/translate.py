@@ -1,16 +1,16 @@
-"""Between the wire and the domain: projects, tasks, annotations, predictions, imports. Pure functions."""
+"""Between the wire and the domain: projects, tasks, annotations, predictions. Pure functions."""
 
 from collections.abc import Mapping, Sequence
 
 from msgspec import Raw
 
-from headrace.core import content, label_config, label_results, tasks
+from headrace.core import content, label_config, label_results, queue, tasks
 from headrace.core.annotations import Annotation
 from headrace.core.datasets import Dataset
-from headrace.core.imports import Import, ImportState
+from headrace.core.drafts import Draft
 from headrace.core.label_config import LabelConfig
-from headrace.core.models import Pushed
 from headrace.core.records import Record
+from headrace.core.task_predictions import TaskPrediction
 from headrace.core.tasks import EMPTY_CONFIG, ProjectView, TaskPage
 from headrace.core.times import format_timestamp
 from headrace.core.users import User
@@ -150,7 +150,7 @@ def annotation_json(
         "ground_truth": judgement.ground_truth,
         "created_at": format_timestamp(annotation.created_at),
         "updated_at": format_timestamp(annotation.updated_at),
-        "draft_created_at": None,
+        "draft_created_at": _moment(judgement.draft_created_at),
         "lead_time": judgement.lead_time,
         "unique_id": judgement.unique_id,
         "import_id": judgement.import_id,
@@ -162,7 +162,31 @@ def annotation_json(
         "parent_prediction": None,
         "parent_annotation": None,
         "last_created_by": None,
+        **({"skip_reason": judgement.skip_reason} if judgement.skip_reason else {}),
     }
+
+
+def draft_json(draft: Draft, author: User | None, *, now: int) -> Json:
+    """A draft in answers."""
+    email = author.email if author else ""
+    return {
+        "id": draft.id,
+        "user": email,
+        "created_username": f" {email}, {draft.author_id}",
+        "created_ago": age(now - draft.created_at),
+        "result": Raw(draft.result.encode()),
+        "lead_time": draft.lead_time,
+        "was_postponed": draft.postponed,
+        "import_id": draft.import_id,
+        "created_at": format_timestamp(draft.created_at),
+        "updated_at": format_timestamp(draft.updated_at),
+        "task": draft.record_id,
+        "annotation": draft.annotation_id,
+    }
+
+
+def _moment(micros: int | None) -> str | None:
+    return None if micros is None else format_timestamp(micros)
 
 
 def age(micros: int) -> str:
@@ -173,38 +197,39 @@ def age(micros: int) -> str:
     return f"{count} {unit}{'' if count == 1 else 's'}"
 
 
-def prediction_json(pushed: Pushed, dataset_id: int, *, now: int) -> Json:
+def prediction_json(predicted: TaskPrediction, dataset_id: int, *, now: int) -> Json:
     """A prediction in answers."""
-    made = format_timestamp(pushed.created_at)
     return {
-        "id": pushed.id,
-        "result": Raw(pushed.prediction.result.encode()),
-        "model_version": pushed.prediction.model_version,
-        "created_ago": age(now - pushed.created_at),
-        "score": pushed.prediction.score,
+        "id": predicted.id,
+        "result": Raw(predicted.result.encode()),
+        "model_version": predicted.model_version,
+        "created_ago": age(now - predicted.created_at),
+        "score": predicted.score,
         "cluster": None,
         "neighbors": None,
         "mislabeling": 0.0,
-        "created_at": made,
-        "updated_at": made,
+        "created_at": format_timestamp(predicted.created_at),
+        "updated_at": format_timestamp(predicted.updated_at),
         "model": None,
         "model_run": None,
-        "task": pushed.record_id,
+        "task": predicted.record_id,
         "project": dataset_id,
     }
 
 
-def task_json(page: TaskPage, record: Record, config: LabelConfig, *, single: bool = False) -> Json:
-    """A task in answers with everything said of it; its data are the bytes that were sent.
+def task_json(
+    page: TaskPage, record: Record, config: LabelConfig, *, single: bool = False, whole: bool = True
+) -> Json:
+    """A task in answers with everything said of it, in full or but counted; its data are the bytes that were sent.
 
     The two texts of results stay empty: Label Studio fills them only for views that show these columns.
     """
-    found, pushed = page.annotations[record.id], page.predictions[record.id]
+    found, predicted = page.annotations.get(record.id, ()), page.predictions.get(record.id, ())
     valid = [item for item in found if not item.judgement.cancelled]
     done = tasks.completed_at(page.dataset, found)
     authors = list(dict.fromkeys(item.author_id for item in found))
     times = [item.judgement.lead_time for item in valid if item.judgement.lead_time is not None]
-    scores = [item.prediction.score for item in pushed if item.prediction.score is not None]
+    scores = [item.score for item in predicted if item.score is not None]
     changed = max([record.modified_at, *(item.updated_at for item in found)])
     return {
         **task_core(page, record),
@@ -212,7 +237,7 @@ def task_json(page: TaskPage, record: Record, config: LabelConfig, *, single: bo
         "is_labeled": done is not None,
         "total_annotations": len(valid),
         "cancelled_annotations": len(found) - len(valid),
-        "total_predictions": len(pushed),
+        "total_predictions": len(predicted),
         "completed_at": None if done is None else format_timestamp(done),
         "updated_by": [{"user_id": author_id} for author_id in authors[-1:]],
         "storage_filename": None,
@@ -220,15 +245,22 @@ def task_json(page: TaskPage, record: Record, config: LabelConfig, *, single: bo
         "annotations_ids": ",".join(str(item.id) for item in found),
         "annotations_results": "",
         "predictions_results": "",
-        "predictions_model_versions": ",".join(item.prediction.model_version for item in pushed),
+        "predictions_model_versions": ",".join(item.model_version for item in predicted),
         "predictions_score": sum(scores) / len(scores) if scores else None,
         "avg_lead_time": sum(times) / len(times) if times else None,
-        "draft_exists": False,
-        "annotations": [
-            annotation_json(item, config, page.people, now=page.read_at, whole_author=single) for item in found
-        ],
-        "predictions": [prediction_json(item, page.dataset.id, now=page.read_at) for item in pushed],
-        "drafts": [],
+        "draft_exists": bool(page.drafts[record.id]),
+        **(_said(page, record, config, single=single) if whole else {}),
+    }
+
+
+def _said(page: TaskPage, record: Record, config: LabelConfig, *, single: bool) -> Json:
+    """What is said of a task, in full."""
+    now, people = page.read_at, page.people
+    found, predicted, drafts = page.annotations[record.id], page.predictions[record.id], page.drafts[record.id]
+    return {
+        "annotations": [annotation_json(item, config, people, now=now, whole_author=single) for item in found],
+        "predictions": [prediction_json(item, page.dataset.id, now=now) for item in predicted],
+        "drafts": [draft_json(item, people.get(item.author_id), now=now) for item in drafts],
     }
 
 
@@ -241,7 +273,7 @@ def task_core(page: TaskPage, record: Record) -> Json:
         "created_at": format_timestamp(record.created_at),
         "updated_at": format_timestamp(record.modified_at),
         "is_labeled": False,
-        "overlap": tasks.overlap(page.dataset),
+        "overlap": queue.overlap(page.dataset),
         "inner_id": record.number,
         "total_annotations": 0,
         "cancelled_annotations": 0,
@@ -251,66 +283,8 @@ def task_core(page: TaskPage, record: Record) -> Json:
         "last_comment_updated_at": None,
         "project": page.dataset.id,
         "updated_by": None,
-        "file_upload": None,
+        "file_upload": page.files.get(record.id),
         "comment_authors": [],
-    }
-
-
-def import_json(known: Import) -> Json:
-    """The status of an import. The posted tasks are not echoed: a poll must not cost as much as the import."""
-    options, found = known.options, known.found
-    return {
-        "id": known.id,
-        "project": known.dataset_id,
-        "preannotated_from_fields": options["preannotated_from_fields"],
-        "commit_to_project": options["commit_to_project"],
-        "return_task_ids": options["return_task_ids"],
-        "status": known.state.value,
-        "url": options["url"],
-        "error": known.error,
-        "created_at": format_timestamp(known.created_at),
-        "updated_at": format_timestamp(known.updated_at),
-        "finished_at": None if known.finished_at is None else format_timestamp(known.finished_at),
-        **_import_counts(known),
-        "failed_task_count": found.get("failed_task_count", 0),
-        "duration": _micros(known) // 1_000_000,
-        **_import_findings(known),
-        "tasks": None,
-        "task_ids": known.record_ids if options["return_task_ids"] and _complete(known) else [],
-    }
-
-
-def import_receipt(known: Import) -> Json:
-    """What the answer to an upload tells beside the import's id when the import is complete already."""
-    receipt: Json = {**_import_counts(known), "duration": _micros(known) / 1e6, **_import_findings(known)}
-    return receipt | ({"task_ids": known.record_ids} if known.options["return_task_ids"] else {})
-
-
-def _complete(known: Import) -> bool:
-    return known.state is ImportState.COMPLETED
-
-
-def _micros(known: Import) -> int:
-    return max(0, known.finished_at - known.created_at) if known.finished_at else 0
-
-
-def _import_counts(known: Import) -> dict[str, int]:
-    """The counts, which stay 0 until the import is complete."""
-    counts = {
-        "task_count": known.record_count,
-        "annotation_count": known.annotation_count,
-        "prediction_count": known.prediction_count,
-    }
-    return counts if _complete(known) else dict.fromkeys(counts, 0)
-
-
-def _import_findings(known: Import) -> Json:
-    found = known.found
-    return {
-        "file_upload_ids": known.options["file_upload_ids"],
-        "could_be_tasks_list": found.get("could_be_tasks_list", False),
-        "found_formats": found.get("found_formats", []),
-        "data_columns": found.get("data_columns", []),
     }
 
 

@@ -14,17 +14,19 @@ from io import BytesIO
 from pathlib import Path, PurePosixPath
 from tempfile import NamedTemporaryFile
 from typing import IO, Literal, NamedTuple
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import msgspec
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from headrace.core.errors import Invalid, NotBuilt, Unavailable
+from headrace import outgoing
+from headrace.core.errors import Invalid, Malformed, TooLarge, Unavailable
 from headrace.core.label_tasks import NOT_A_TASK
 from headrace.decode import check
 from headrace.dialects.kit import Call
 from headrace.dialects.label_studio.boundary import media_type, unsupported
+from headrace.outgoing import RefusedAddress
 
 BODY_LIMIT = 250 * 1024 * 1024
 FORM_LIMIT = 8 * 1024 * 1024
@@ -37,7 +39,10 @@ MAX_FAULTS = 100
 MAX_CHECKED_OBJECTS = 16_000_000
 LONGEST_NAME = 200
 
-SUPPORTED = frozenset({".csv", ".htm", ".html", ".json", ".jsonl", ".tsv", ".txt", ".xml"})
+TASK_FILES = frozenset({".csv", ".htm", ".html", ".json", ".jsonl", ".tsv", ".txt", ".xml"})
+IMAGES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pdf", ".png", ".svg", ".webp"})
+RECORDINGS = frozenset({".flac", ".m4a", ".mp3", ".mp4", ".ogg", ".wav", ".webm"})
+SUPPORTED = TASK_FILES | IMAGES | RECORDINGS
 NO_DATA = "load_tasks: No data found in DATA or in FILES"
 NO_TASKS = "load_tasks: No tasks added"
 INLINE_NAME = "inplace.json"
@@ -60,11 +65,16 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True)
 class Received:
-    """An upload as it arrived: a JSON body or files, in order; `url` is the form field's text."""
+    """An upload as it arrived: a JSON body or files, in order; `url` is the form field's text.
+
+    What lies behind the address `fetch` is yet to come, as a file called `fetch_name`.
+    """
 
     kind: Literal["json", "files"]
     parts: Sequence[Part]
     url: str | None = None
+    fetch: str | None = None
+    fetch_name: str = ""
 
 
 class Piece(NamedTuple):
@@ -91,6 +101,16 @@ async def received(call: Call) -> AsyncIterator[Received]:
             yield await _json(call, stack)
         else:
             raise unsupported(kind)
+
+
+@asynccontextmanager
+async def one_file(call: Call) -> AsyncIterator[Received | None]:
+    """The first file of a multipart body, None when it has none; raises what `received` does."""
+    if media_type(call) != "multipart/form-data":
+        raise unsupported(media_type(call))
+    with ExitStack() as stack:
+        parts = await _parts(call, stack)
+        yield Received(kind="files", parts=parts[:1]) if parts else None
 
 
 def batches(parts: Sequence[Part]) -> Iterator[list[Piece]]:
@@ -194,7 +214,10 @@ def _disk_full_told() -> Iterator[None]:
 
 
 async def _form(call: Call) -> Received:
-    """A form with `url`: JSON text stands for a file of it, an address is not fetched yet."""
+    """A form with `url`: JSON text stands for a file of it, an address for what the import's job will find there.
+
+    An address that can lead nowhere, or only into a private network, is refused at once.
+    """
     body = await call.body(FORM_LIMIT)
     try:
         fields = parse_qs(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
@@ -203,15 +226,45 @@ async def _form(call: Call) -> Received:
     if "url" not in fields:
         raise Invalid('"url" is not found in request data')
     text = fields["url"][-1]
-    if text.lstrip().lower().startswith(("http://", "https://")):
-        raise NotBuilt("headrace does not import by URL yet; send the file itself")
+    if text.lstrip().lower().startswith(("http://", "https://")) or not await asyncio.to_thread(_is_json, text):
+        return await _address(call, text.strip())
     data = text.encode()
     await asyncio.to_thread(check_tasks, data)
     return Received(kind="files", parts=(Part(name=INLINE_NAME, file=BytesIO(data)),), url=text)
 
 
+def _is_json(text: str) -> bool:
+    """Whether a text is meant as JSON; that of an array or an object need not be right to be meant so."""
+    if text.lstrip()[:1] in ("[", "{"):
+        return True
+    try:
+        check(text.encode())
+    except Malformed:
+        return False
+    return True
+
+
+async def _address(call: Call, url: str) -> Received:
+    target = outgoing.parse(url)
+    name = _file_name(unquote(urlsplit(target.url).path))
+    try:
+        await asyncio.to_thread(call.services.outgoing.check, url)
+    except RefusedAddress as error:
+        raise Invalid(error.message, fields={"url": target.host}) from error
+    except Invalid:  # a name that does not resolve now may do so when the job asks
+        pass
+    return Received(kind="files", parts=(), url=url, fetch=url, fetch_name=name)
+
+
 async def _files(call: Call, stack: ExitStack) -> Received:
     """Every file of a multipart body, also of repeated field names, in the order sent."""
+    parts = await _parts(call, stack)
+    if not parts:
+        raise Invalid(NO_DATA)
+    return Received(kind="files", parts=parts)
+
+
+async def _parts(call: Call, stack: ExitStack) -> tuple[Part, ...]:
     stream = call.pieces(BODY_LIMIT)
     parser = MultiPartParser(
         call.request.headers,
@@ -223,14 +276,13 @@ async def _files(call: Call, stack: ExitStack) -> Received:
         try:
             form = await parser.parse()
         except MultiPartException as error:
+            if error.message.startswith("Too many files"):
+                raise TooLarge(f"an upload has at most {MAX_FILES} files", fields={"limit": MAX_FILES}) from error
             raise Invalid(error.message) from error
     files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
     for file in files:
         stack.callback(file.file.close)
-    parts = tuple(Part(name=_file_name(file.filename or ""), file=file.file) for file in files)
-    if not parts:
-        raise Invalid(NO_DATA)
-    return Received(kind="files", parts=parts)
+    return tuple(Part(name=_file_name(file.filename or ""), file=file.file) for file in files)
 
 
 def _file_name(sent: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any, NamedTuple
 
-from headrace.core import tasks
+from headrace.core import queue, task_predictions, tasks
 from headrace.core.annotations import Annotation
 from headrace.core.datasets import Dataset
 from headrace.core.events import Event
@@ -20,7 +20,14 @@ from headrace.core.tasks import TaskPage
 from headrace.core.times import format_timestamp
 from headrace.core.webhooks import Message, Webhook
 from headrace.decode import decode, encode
-from headrace.dialects.label_studio.translate import Json, annotation_json, config_of, project_json, task_core
+from headrace.dialects.label_studio.translate import (
+    Json,
+    annotation_json,
+    config_of,
+    prediction_json,
+    project_json,
+    task_core,
+)
 
 TASKS_AT_ONCE = 1_000
 
@@ -47,6 +54,9 @@ ACTIONS: Mapping[str, Action] = {
     "LABEL_LINK_CREATED": Action("Label link created", "label_link"),
     "LABEL_LINK_UPDATED": Action("Label link updated", "label_link"),
     "LABEL_LINK_DELETED": Action("Label link deleted", "label_link"),
+    "PREDICTIONS_CREATED": Action("Predictions created", "predictions"),
+    "PREDICTION_UPDATED": Action("Prediction updated", "prediction"),
+    "PREDICTIONS_DELETED": Action("Predictions deleted", "predictions"),
     "TASK_COMPLETED": Action("Task completed", "task"),
     "PROJECT_COMPLETED": Action("Project completed", "project"),
 }
@@ -103,6 +113,15 @@ class Scene:
         page = self.page(record_ids)
         found = {record.id: task_row(page, record) for record in page.records}
         return [found.get(record_id, {"id": record_id}) for record_id in record_ids]
+
+    def predictions(self, ids: Sequence[int]) -> list[Json]:
+        """Predictions in full, those that are gone by their id."""
+        found = task_predictions.some(self.tx, self.dataset, ids)
+        now = self.tx.now()
+        return [
+            prediction_json(found[number], self.dataset.id, now=now) if number in found else {"id": number}
+            for number in ids
+        ]
 
     @property
     def record_id(self) -> int:
@@ -175,6 +194,38 @@ def _annotation_deleted(scene: Scene, webhook: Webhook) -> Iterator[Part]:
     yield "ANNOTATIONS_DELETED", lambda: {"annotations": annotations, "project": scene.project()}
 
 
+def _annotations_deleted(scene: Scene, webhook: Webhook) -> Iterator[Part]:
+    numbers: Any = scene.event.data.get("annotations", ())
+    annotations = [{"id": number} for number in numbers]
+    yield "ANNOTATIONS_DELETED", lambda: {"annotations": annotations, "project": scene.project()}
+
+
+def _predictions(action: str, *, whole: bool) -> Callable[[Scene, Webhook], Iterator[Part]]:
+    """Messages of the predictions that an event names, in full or by their ids."""
+
+    def parts(scene: Scene, webhook: Webhook) -> Iterator[Part]:
+        ranges: Any = scene.event.data.get("ranges", ())
+        ids = chain.from_iterable(range(first, last + 1) for first, last in ranges)
+        while some := list(islice(ids, TASKS_AT_ONCE)):
+            yield (
+                action,
+                lambda some=some: {  # type: ignore[misc]
+                    "predictions": scene.predictions(some) if whole else [{"id": number} for number in some],
+                    "project": scene.project(),
+                },
+            )
+
+    return parts
+
+
+def _prediction_updated(scene: Scene, webhook: Webhook) -> Iterator[Part]:
+    def body() -> Json:
+        prediction = scene.predictions([scene.event.subject_id or 0])[0]
+        return {"prediction": prediction, "task": scene.task(), "project": scene.project()}
+
+    yield "PREDICTION_UPDATED", body
+
+
 COMPLETIONS = ("TASK_COMPLETED", "PROJECT_COMPLETED")
 PARTS: Mapping[str, Callable[[Scene, Webhook], Iterator[Part]]] = {
     "dataset.created": _project_created,
@@ -185,6 +236,10 @@ PARTS: Mapping[str, Callable[[Scene, Webhook], Iterator[Part]]] = {
     "annotation.created": _annotated("ANNOTATION_CREATED"),
     "annotation.updated": _annotated("ANNOTATION_UPDATED"),
     "annotation.deleted": _annotation_deleted,
+    "predictions.created": _predictions("PREDICTIONS_CREATED", whole=True),
+    "prediction.updated": _prediction_updated,
+    "predictions.deleted": _predictions("PREDICTIONS_DELETED", whole=False),
+    "annotations.deleted": _annotations_deleted,
 }
 
 
@@ -197,7 +252,9 @@ def _completes_task(scene: Scene) -> bool:
 
 def _completes_project(scene: Scene) -> bool:
     """True when the event's annotation is the last of those that completed the tasks, and none is left."""
-    finished, last = scene.tx.annotations.finishing(scene.dataset.id, overlap=tasks.overlap(scene.dataset))
+    finished, last = scene.tx.annotations.finishing(
+        scene.dataset.id, overlap=queue.overlap(scene.dataset), skips=queue.skips_count(scene.dataset)
+    )
     total = scene.page(()).total
     return finished == total and last == scene.event.subject_id
 

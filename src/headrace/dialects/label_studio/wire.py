@@ -7,6 +7,14 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 Color = Annotated[str, Meta(pattern="^#[0-9A-Fa-f]{6}$")]
 Optional = UnsetType | None
 Flag = bool | UnsetType
+Sampling = Literal[
+    "Sequential sampling",
+    "Uniform sampling",
+    "Uncertainty sampling",
+    "Label need sampling",
+    "Disagreement sampling",
+    "Novelty sampling",
+]
 
 
 class Settings(Struct, kw_only=True):
@@ -25,7 +33,7 @@ class Settings(Struct, kw_only=True):
     min_annotations_to_start_training: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
     start_training_on_annotation_update: Flag = UNSET
     show_collab_predictions: Flag = UNSET
-    sampling: Literal["Sequential sampling", "Uniform sampling", "Uncertainty sampling"] | Optional = UNSET
+    sampling: Sampling | Optional = UNSET
     show_ground_truth_first: Flag = UNSET
     annotator_evaluation_enabled: Flag = UNSET
     show_overlap_first: Flag = UNSET
@@ -77,6 +85,17 @@ class Annotation(Struct):
     ground_truth: Flag = UNSET
     lead_time: float | Optional = UNSET
     unique_id: str | Optional = UNSET
+    draft_id: int | Optional = UNSET
+    reason: str | Optional = UNSET
+    comment: str | Optional = UNSET
+
+
+class Draft(Struct):
+    """Body of POST and PATCH draft."""
+
+    result: Raw | UnsetType = UNSET
+    lead_time: float | Optional = UNSET
+    was_postponed: Flag = UNSET
 
 
 class TaskOptions(Struct, omit_defaults=True):
@@ -138,6 +157,19 @@ class Started(Struct):
     """What POST import answers."""
 
     number: int = field(name="import")
+
+
+class FileUploads(Struct):
+    """Body of DELETE file-uploads."""
+
+    file_upload_ids: list[int] | None = None
+
+
+class Reimport(Struct):
+    """Body of POST reimport."""
+
+    file_upload_ids: list[int] | None = None
+    files_as_tasks_list: bool = True
 
 
 class Filters(Struct):

@@ -1,5 +1,6 @@
 """Schema migrations: forward only, additive first. `migrate` brings any older database to this release."""
 
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -33,6 +34,7 @@ def revision(conn: Connection) -> str | None:
     return MigrationContext.configure(conn).get_current_revision()
 
 
+@cache
 def head() -> str | None:
-    """The newest revision this release knows."""
+    """The newest revision this release knows; found once, because that reads every script."""
     return ScriptDirectory.from_config(config()).get_current_head()

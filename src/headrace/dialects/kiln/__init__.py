@@ -1,0 +1,29 @@
+"""Kiln: projects, tasks, and the runs in which a model's outputs are rated, tagged and repaired."""
+
+from headrace.dialects.kiln import (
+    bulk,
+    csv_upload,
+    feedback,
+    projects,
+    run_lists,
+    runs,
+    tasks,
+    unbuilt,
+)
+from headrace.dialects.kiln.boundary import PREFIX, dialect
+
+__all__ = [
+    "PREFIX",
+    "bulk",
+    "csv_upload",
+    "dialect",
+    "feedback",
+    "projects",
+    "run_lists",
+    "runs",
+    "tasks",
+    "unbuilt",
+]
+
+# `/runs/by_external_id/x` must be found before `/runs/{run}/feedback`.
+dialect.routes.sort(key=lambda route: "{run}" in route.path)

@@ -1,0 +1,29 @@
+"""Statements of feedback."""
+
+from sqlalchemy import delete, insert, select
+
+from headrace.core.feedback import Feedback
+from headrace.storage.schema import feedback
+from headrace.storage.session import Repository
+
+
+class FeedbackRepository(Repository):
+    """See `core.feedback.Feedbacks`."""
+
+    def insert(self, record_id: int, *, author_id: int, text: str, origin: str) -> Feedback:
+        values = {
+            "record_id": record_id,
+            "author_id": author_id,
+            "text": text,
+            "origin": origin,
+            "created_at": self.session.now(),
+        }
+        return Feedback(id=self.session.insert_id(insert(feedback).values(values)), **values)  # type: ignore[arg-type]
+
+    def of_record(self, record_id: int) -> list[Feedback]:
+        statement = select(feedback).where(feedback.c.record_id == record_id).order_by(feedback.c.id)
+        return [Feedback(**row._asdict()) for row in self.session.rows(statement)]
+
+    def delete(self, record_id: int, feedback_id: int) -> bool:
+        mine = (feedback.c.record_id == record_id, feedback.c.id == feedback_id)
+        return self.session.run(delete(feedback).where(*mine)) > 0

@@ -1,0 +1,203 @@
+"""Statements of messages and of what people attach to them. The text is that of the record."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, delete, func, insert, or_, select, tuple_, update
+from sqlalchemy import Text as TextType
+
+from headrace.core.messages import Filter, Flagged, Mark, Message, PageRequest, Revision, Role, TaskKind
+from headrace.storage.schema import records
+from headrace.storage.schema_trees import message_emojis, message_flags, message_revisions, messages
+from headrace.storage.session import Repository, dumps, loads
+
+COLUMNS = [column for column in messages.c if column.name != "dataset_id"]
+SELECT = select(*COLUMNS, records.c.body).join(records, records.c.id == messages.c.record_id)
+# Built once: every task and every answer runs them.
+BY_ID = SELECT.where(messages.c.record_id == bindparam("number"), messages.c.dataset_id == bindparam("dataset"))
+OF_TREE = SELECT.where(messages.c.tree_id == bindparam("tree")).order_by(messages.c.created_at, messages.c.record_id)
+NEWEST = select(func.max(messages.c.created_at)).where(messages.c.dataset_id == bindparam("dataset"))
+STORED = tuple(column.name for column in COLUMNS if column.name != "record_id")
+
+
+def _message(row: Row[Any]) -> Message:
+    values = row._asdict()
+    del values["body"]
+    return Message(
+        id=values.pop("record_id"),
+        text=loads(row.body).get("text", ""),
+        **values
+        | {
+            "role": Role(row.role),
+            "offer": None if row.offer is None else TaskKind(row.offer),
+            "emojis": loads(row.emojis),
+        },
+    )
+
+
+def _values(message: Message) -> dict[str, object]:
+    values = asdict(message)
+    return {name: values[name] for name in STORED} | {"emojis": dumps(message.emojis)}
+
+
+def _beyond(
+    mark: Mark, date: ColumnElement[int], number: ColumnElement[int], *, ascending: bool
+) -> ColumnElement[bool]:
+    if mark.id is None:
+        return date >= mark.created_at if ascending else date <= mark.created_at
+    if ascending:
+        return or_(date > mark.created_at, and_(date == mark.created_at, number > mark.id))
+    return or_(date < mark.created_at, and_(date == mark.created_at, number < mark.id))
+
+
+class MessageRepository(Repository):
+    """See `core.messages.Messages`."""
+
+    def insert(self, dataset_id: int, message: Message) -> None:
+        self.session.run(
+            insert(messages).values(record_id=message.id, dataset_id=dataset_id, **_values(message)),
+        )
+
+    def get(self, dataset_id: int, record_id: int) -> Message | None:
+        return self._one(BY_ID, {"number": record_id, "dataset": dataset_id})
+
+    def by_frontend_id(self, dataset_id: int, client_id: int | None, frontend_id: str) -> Message | None:
+        statement = SELECT.where(messages.c.frontend_id == frontend_id, messages.c.dataset_id == dataset_id)
+        if client_id is not None:
+            statement = statement.where(messages.c.client_id == client_id)
+        return self._one(statement.order_by(messages.c.created_at.desc()).limit(1))
+
+    def of_trees(self, tree_ids: Sequence[int]) -> list[Message]:
+        if not tree_ids:
+            return []
+        if len(tree_ids) == 1:
+            return self._all(OF_TREE, {"tree": tree_ids[0]})
+        mine = self.session.among(messages.c.tree_id, tree_ids)
+        return self._all(SELECT.where(mine).order_by(messages.c.created_at, messages.c.record_id))
+
+    def page(self, dataset_id: int, request: PageRequest) -> list[Message]:
+        statement = self._wanted(SELECT, dataset_id, request.wanted)
+        found = self._all(self._paged(statement, request, messages.c.created_at, messages.c.record_id))
+        return found[::-1] if request.backwards else found
+
+    def last_date(self, dataset_id: int) -> int:
+        return int(self.session.conn.execute(NEWEST, {"dataset": dataset_id}).scalar_one() or 0)
+
+    def recent_texts(self, dataset_id: int, author_id: int, since: int) -> list[str]:
+        mine = (messages.c.author_id == author_id, messages.c.created_at > since, messages.c.dataset_id == dataset_id)
+        return [message.text for message in self._all(SELECT.where(*mine))]
+
+    def change(self, before: Message, after: Message) -> None:
+        if before == after:
+            return
+        old, new = _values(before), _values(after)
+        changed = {name: value for name, value in new.items() if value != old[name]}
+        if changed:
+            self.session.run(update(messages).where(messages.c.record_id == before.id).values(**changed))
+
+    def emojis_of(self, person_id: int, record_ids: Sequence[int]) -> dict[int, list[str]]:
+        found: dict[int, list[str]] = {}
+        if record_ids:
+            mine = (
+                message_emojis.c.person_id == person_id,
+                self.session.among(message_emojis.c.record_id, record_ids),
+            )
+            statement = select(message_emojis).where(*mine)
+            for row in self.session.rows(statement.order_by(message_emojis.c.created_at, message_emojis.c.emoji)):
+                found.setdefault(row.record_id, []).append(row.emoji)
+        return found
+
+    def emoji_events(self, record_ids: Sequence[int]) -> list[tuple[int, int, str]]:
+        if not record_ids:
+            return []
+        statement = select(message_emojis).where(self.session.among(message_emojis.c.record_id, record_ids))
+        rows = self.session.rows(statement.order_by(message_emojis.c.created_at, message_emojis.c.emoji))
+        return [(row.record_id, row.person_id, row.emoji) for row in rows]
+
+    def add_emoji(self, record_id: int, person_id: int, emoji: str) -> bool:
+        mine = self._emoji(record_id, person_id, emoji)
+        if self.session.first(select(message_emojis.c.emoji).where(*mine)):
+            return False
+        row = {"record_id": record_id, "person_id": person_id, "emoji": emoji, "created_at": self.session.now()}
+        self.session.run(insert(message_emojis).values(row))
+        return True
+
+    def remove_emoji(self, record_id: int, person_id: int, emoji: str) -> bool:
+        return self.session.run(delete(message_emojis).where(*self._emoji(record_id, person_id, emoji))) == 1
+
+    def flag(self, record_id: int, reason: str) -> None:
+        self.session.run(delete(message_flags).where(message_flags.c.record_id == record_id))
+        row = {"record_id": record_id, "reason": reason, "processed": False, "created_at": self.session.now()}
+        self.session.run(insert(message_flags).values(row))
+
+    def flagged(self, dataset_id: int, request: PageRequest) -> list[Flagged]:
+        statement = (
+            select(message_flags)
+            .join(messages, messages.c.record_id == message_flags.c.record_id)
+            .where(messages.c.dataset_id == dataset_id, message_flags.c.processed.is_(False))
+        )
+        rows = self.session.rows(self._paged(statement, request, message_flags.c.created_at, message_flags.c.record_id))
+        found = [Flagged(row.record_id, row.reason, row.processed, row.created_at) for row in rows]
+        return found[::-1] if request.backwards else found
+
+    def process_flag(self, record_id: int) -> Flagged | None:
+        mine = message_flags.c.record_id == record_id
+        self.session.run(update(message_flags).where(mine).values(processed=True))
+        row = self.session.first(select(message_flags).where(mine))
+        return Flagged(row.record_id, row.reason, row.processed, row.created_at) if row else None
+
+    def add_revision(self, record_id: int, text: str, author_id: int | None, created_at: int) -> None:
+        row = {"record_id": record_id, "text": text, "author_id": author_id, "created_at": created_at}
+        self.session.run(insert(message_revisions).values(row))
+
+    def revisions(self, record_id: int) -> list[Revision]:
+        statement = select(message_revisions).where(message_revisions.c.record_id == record_id)
+        return [Revision._make(row) for row in self.session.rows(statement.order_by(message_revisions.c.id))]
+
+    def _emoji(self, record_id: int, person_id: int, emoji: str) -> tuple[ColumnElement[bool], ...]:
+        return (
+            message_emojis.c.record_id == record_id,
+            message_emojis.c.person_id == person_id,
+            message_emojis.c.emoji == emoji,
+        )
+
+    def _wanted(self, statement: Select[Any], dataset_id: int, wanted: Filter) -> Select[Any]:
+        conditions: list[ColumnElement[bool]] = [messages.c.dataset_id == dataset_id]
+        if not wanted.deleted:
+            conditions.append(messages.c.deleted.is_(False))
+        if wanted.only_roots:
+            conditions.append(messages.c.parent_id.is_(None))
+        for column, value in (("author_id", wanted.author_id), ("client_id", wanted.client_id), ("lang", wanted.lang)):
+            if value is not None:
+                conditions.append(messages.c[column] == value)
+        if wanted.start is not None:
+            conditions.append(messages.c.created_at >= wanted.start)
+        if wanted.end is not None:
+            conditions.append(messages.c.created_at <= wanted.end)
+        text = func.lower(self._text())
+        conditions.extend(text.contains(word.lower(), autoescape=True) for word in wanted.words)
+        return statement.where(*conditions)
+
+    def _text(self) -> ColumnElement[str]:
+        if self.session.postgres:
+            return records.c.body.op("::json->>")("text")
+        return func.json_extract(records.c.body, "$.text", type_=TextType)
+
+    def _paged(
+        self, statement: Select[Any], request: PageRequest, date: ColumnElement[int], number: ColumnElement[int]
+    ) -> Select[Any]:
+        """The statement between the marks of a request and in its order, the other way round if it is backwards."""
+        for mark, ascending in ((request.after, not request.descending), (request.before, request.descending)):
+            if mark is not None:
+                statement = statement.where(_beyond(mark, date, number, ascending=ascending))
+        falling = request.descending is not request.backwards
+        order = (date.desc(), number.desc()) if falling else (date, number)
+        return statement.order_by(*order).limit(request.limit + 1)
+
+    def _one(self, statement: Select[Any], given: Mapping[str, object] | None = None) -> Message | None:
+        row = self.session.first(statement, given)
+        return _message(row) if row else None
+
+    def _all(self, statement: Select[Any], given: Mapping[str, object] | None = None) -> list[Message]:
+        return [_message(row) for row in self.session.rows(statement, given)]
