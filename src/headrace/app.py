@@ -35,6 +35,7 @@ from headrace.dialects.kit import (
 )
 from headrace.directory import served
 from headrace.jobs import exports, imports, learning
+from headrace.jobs.entities import RuleExtractor
 from headrace.jobs.webhooks import Delivery
 from headrace.jobs.worker import Bell, ChildPool, JobContext, JobKind, Worker, scratch_directory
 from headrace.learning.process import Learner
@@ -132,6 +133,7 @@ def _assembled(settings: Settings, held: ExitStack) -> Application:
     services = Services(
         store=store,
         predictor=learning.LearnedPredictor(store, learner),
+        extractor=RuleExtractor(learner),
         jobs=worker,
         pool=context.pool,
         signer=signer,

@@ -137,7 +137,7 @@ def check_judges(world: World) -> None:
             assert author_id != messages[record_id].author_id
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=2, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32))
 def test_every_tree_ends_within_its_limits(migrated_sqlite: Path, tmp_path: Path, seed: int) -> None:
     """However people work, skip, vanish and crash: limits hold, answers are taken, and every tree ends."""

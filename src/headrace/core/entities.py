@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
-
 ENTITY_RULES_VERSION = 1
 """Counts the changes of what the built-in kinds find or how they write it down."""
 
@@ -123,9 +122,7 @@ def definitions(settings: Mapping[str, object]) -> tuple[Definition, ...]:
     return tuple(item for item in (*found, *(_field(field, entities) for field in fields)) if item.finds)
 
 
-def of_comments(
-    wanted: Sequence[Definition], comments: Sequence[str], extractor: Extractor
-) -> list[list[Entity]]:
+def of_comments(wanted: Sequence[Definition], comments: Sequence[str], extractor: Extractor) -> list[list[Entity]]:
     """The entities in each comment (JSON text), by message, part and place."""
     if not wanted:
         return [[] for _ in comments]
@@ -171,7 +168,7 @@ def _entity(raw: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]) -> D
     """A definition with what it inherits; its own name says what it is only when nothing else does."""
     found = Definition(name=str(raw["name"]))
     for item in _lineage(raw, known):
-        found = _with_rules(found, item) if isinstance(item, dict) else replace(found, kind=found.kind or kind_of(item))
+        found = replace(found, kind=found.kind or kind_of(item)) if isinstance(item, str) else _with_rules(found, item)
     if found.finds:
         return found
     return replace(found, kind=kind_of(found.name) or kind_of(str(raw.get("title", ""))))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from headrace.core import annotations, datasets, import_rows, learning, uploads
+from headrace.core import annotations, datasets, import_rows, learning, registered_models, uploads
 from headrace.core.annotations import Judgement
 from headrace.core.datasets import Dataset
 from headrace.core.errors import Conflict, NotFound
@@ -304,6 +304,7 @@ def store_rows(tx: "Tx", job: Job, known: Import, dataset: Dataset, rows: Sequen
     _store_drafts(tx, known, new, dict(zip(before, annotation_ids, strict=True)))
     if pushed:
         tx.predictions.push(dataset.id, pushed)
+        registered_models.met(tx, _author(tx, known), dataset, {item.model_version for _, item in pushed})
     changes: dict[str, object] = {
         "record_count": known.record_count + len(record_ids),
         "annotation_count": known.annotation_count + len(judged),

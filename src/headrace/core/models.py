@@ -40,6 +40,11 @@ class Model:
     pinned: bool
     predicted: Position
 
+    @property
+    def registered(self) -> bool:
+        """True for a version that was trained elsewhere: it has no artefact, only what was pushed under its name."""
+        return not self.digest
+
 
 class Scores(NamedTuple):
     """A model's word on one record: one float32 (little-endian) a label, and a sentiment from -1 to 1."""
@@ -96,8 +101,17 @@ class Models(Protocol):
     def get(self, dataset_id: int, version: int) -> Model | None:
         """One version."""
 
+    def register(self, dataset_id: int, name: str, labels: Sequence[str]) -> Model:
+        """Store a version that was trained elsewhere under the next number, pinned; the name means it from now on."""
+
+    def registered(self, dataset_id: int, name: str) -> Model | None:
+        """The newest version that was registered under a name."""
+
+    def registered_name(self, model_id: int) -> str | None:
+        """The name under which a version was registered."""
+
     def latest(self, dataset_id: int) -> Model | None:
-        """The newest version."""
+        """The newest version that was trained here, else the newest one that was registered."""
 
     def all(self, dataset_id: int, *, before: int | None, limit: int) -> list[Model]:
         """Versions, newest first, optionally only those older than one."""

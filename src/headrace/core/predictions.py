@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from headrace.core import datasets, exceptions, models, streams, validation
+from headrace.core import datasets, exceptions, models, registered_models, streams, validation
 from headrace.core.datasets import Dataset
-from headrace.core.errors import Invalid
+from headrace.core.errors import Conflict, Invalid
 from headrace.core.exceptions import Uid
 from headrace.core.models import Model, Predicted, Predictor, Scores
 from headrace.core.rights import Permission, Principal
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from headrace.core.store import Tx
 
 MAX_DOCUMENTS = 4096
+MAX_PUSHED = 10_000
 DEFAULT_THRESHOLD = 0.25
 NEEDS = (Permission.VIEW_LABELS, Permission.VIEW_SOURCES)
 
@@ -61,6 +62,8 @@ def of_texts(
     dataset = datasets.load(tx, who, ref, *NEEDS)
     _check_count("documents", texts)
     model = models.find(tx, dataset.id, version)
+    if model.registered:
+        raise Invalid("this version was trained elsewhere and cannot be asked about texts", fields={"version": version})
     _check(model, selection)
     return _answer(dataset, model, predictor.predict(model, texts) if texts else [], selection)
 
@@ -86,6 +89,47 @@ def of_records(
     records = tx.records.by_ids(sorted(set(found.values())), dataset.source_ids)
     known = streams.scores(tx, model, records, streams.text_keys(tx, dataset), predictor)
     return _answer(dataset, model, [known[found[uid]] for uid in uids], selection)
+
+
+def push(
+    tx: "Tx",
+    who: Principal,
+    ref: Ref,
+    version: int,
+    rows: Sequence[tuple[Uid, Mapping[str, float], float | None]],
+) -> int:
+    """Store what a registered version says of records: probabilities by label (a label not named has 0) and sentiment.
+
+    Answers how many. Raises NotFound for an unknown version or record, Conflict for a version that was trained here,
+    and Invalid for an unknown label or a number out of bounds; then nothing is stored.
+    """
+    dataset = datasets.load(tx, who, ref, Permission.MODELS_ADMIN, Permission.VIEW_LABELS, Permission.VIEW_SOURCES)
+    model = models.load(tx, dataset.id, version)
+    if not model.registered:
+        raise Conflict(
+            "this version was trained here; register one for predictions made elsewhere", fields={"version": version}
+        )
+    if len(rows) > MAX_PUSHED:
+        raise Invalid(f"predictions holds more than {MAX_PUSHED} items", fields={"predictions": len(rows)})
+    found = exceptions.locate(tx, dataset.source_ids, [uid for uid, _, _ in rows])
+    said = {found[uid]: Scores(registered_models.packed(model, labels), _mood(mood)) for uid, labels, mood in rows}
+    stored = tx.records.by_ids(sorted(said), dataset.source_ids)
+    tx.predictions.save(model.id, [(record.id, record.version, said[record.id]) for record in stored])
+    tx.events.add(
+        "predictions.created",
+        actor_id=who.user_id,
+        project_id=dataset.project_id,
+        dataset_id=dataset.id,
+        subject_id=model.id,
+        data={"version": model.version, "count": len(said)},
+    )
+    return len(said)
+
+
+def _mood(sentiment: float | None) -> float | None:
+    if sentiment is not None and not -1 <= sentiment <= 1:
+        raise Invalid("sentiment must be -1 to 1", fields={"sentiment": sentiment})
+    return sentiment
 
 
 def _check_count(field: str, items: Sequence[object]) -> None:

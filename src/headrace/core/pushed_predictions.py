@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from headrace.core import datasets, label_config, label_results, task_predictions
+from headrace.core import datasets, label_config, label_results, registered_models, task_predictions
 from headrace.core.datasets import Dataset
 from headrace.core.errors import Forbidden, Invalid, NotFound
 from headrace.core.imports import PushedPrediction
@@ -168,6 +168,7 @@ def _store(tx: "Tx", who: Principal, dataset: Dataset, rows: list[tuple[int, Pus
     if ids:
         spans = list(ranges((number, number) for number in ids))
         _event(tx, who, dataset, "predictions.created", None, {"ranges": spans, "count": len(ids)})
+        registered_models.met(tx, who, dataset, {row.model_version for _, row in rows})
     return ids
 
 

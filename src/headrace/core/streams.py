@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from headrace.core import content, datasets, filters, models, views
+from headrace.core import content, datasets, filters, models, registered_models, views
 from headrace.core.datasets import Dataset
 from headrace.core.errors import Invalid, NotFound
 from headrace.core.models import Model, Predicted, Predictor, Scores
@@ -71,9 +71,11 @@ class Delivered(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Batch:
-    """What one fetch read: `position` is the place after the last entry read, filtered ones included."""
+    """What one fetch read: `position` is the place after the last entry read, filtered ones included, `version` the
+    model that the stream names."""
 
     dataset: Dataset
+    version: int | None
     text_keys: Mapping[int, tuple[str, ...]]
     results: Sequence[Delivered]
     filtered: int
@@ -172,6 +174,7 @@ def fetch(tx: "Tx", who: Principal, ref: Ref, name: str, size: int, max_filtered
     wanted, read, filtered = _select(stream, queued, shown, size, allowance)
     return Batch(
         dataset=dataset,
+        version=stream.version,
         text_keys=keys,
         results=_shown(tx, who, _labelled(tx, dataset, stream, wanted, keys, predictor)),
         filtered=filtered,
@@ -210,7 +213,9 @@ def scores(
     keys: Mapping[int, tuple[str, ...]],
     predictor: Predictor,
 ) -> dict[int, Scores]:
-    """What a model says of the records: what is stored, and the rest computed now."""
+    """What a model says of the records: what is stored, and the rest computed now, unless it was trained elsewhere."""
+    if model.registered:
+        return registered_models.scores(tx, model, records)
     known = tx.predictions.of(model.id, [record.id for record in records])
     missing = [record for record in records if record.id not in known]
     if missing:

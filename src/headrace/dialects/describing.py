@@ -4,7 +4,7 @@ The routes that serve are Starlette's, because FastAPI's cost a small request tw
 server a quarter of a second at its start. A route without `told` is described by its path and words alone.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from inspect import Parameter, Signature
 from typing import Annotated, Any, get_args
 
@@ -16,7 +16,7 @@ from starlette.routing import compile_path
 from headrace.dialects.kit import Dialect, Route, Told, by_precedence
 
 
-def description(dialects: Iterable[Dialect], *, title: str, version: str) -> dict[str, Any]:
+def description(dialects: Sequence[Dialect], *, title: str, version: str) -> dict[str, Any]:
     """The OpenAPI document of all routes of these dialects."""
     described = FastAPI(title=title, version=version)
     for dialect in dialects:
@@ -31,7 +31,10 @@ def description(dialects: Iterable[Dialect], *, title: str, version: str) -> dic
                     dependencies=[] if route.public else [Depends(asked) for asked in dialect.asks],
                     **_answers(dialect, route.told),
                 )
-    return described.openapi()
+    document = described.openapi()
+    for route in (route for dialect in dialects for route in dialect.routes):
+        _add_examples(document["paths"][route.shown], route)
+    return document
 
 
 def documented(route: Route) -> Callable[..., Response]:
@@ -45,6 +48,16 @@ def documented(route: Route) -> Callable[..., Response]:
     if route.told is not None:
         described.__signature__ = Signature(_parameters(route.path, route.told))  # type: ignore[attr-defined]
     return described
+
+
+def _add_examples(item: dict[str, Any], route: Route) -> None:
+    """Show a route's examples; FastAPI would leave out what is null in them."""
+    if route.told is None or not route.told.examples:
+        return
+    examples = {name: {"value": value} for name, value in route.told.examples.items()}
+    for method in route.methods:
+        answer = item[method.lower()]["responses"][str(route.told.status)]
+        answer["content"]["application/json"]["examples"] = examples
 
 
 def _parameters(path: str, told: Told) -> list[Parameter]:
@@ -65,13 +78,9 @@ def _answers(dialect: Dialect, told: Told | None) -> dict[str, Any]:
     """The answers of a route as FastAPI wants to be told of them."""
     if told is None:
         return {"response_class": Response}
-    responses: dict[int | str, dict[str, Any]] = {status: {"model": model} for status, model in dialect.fails.items()}
-    if told.examples:
-        shown = {name: {"value": value} for name, value in told.examples.items()}
-        responses[told.status] = {"content": {"application/json": {"examples": shown}}}
     return {
         "status_code": told.status,
         "response_model": told.gives,
         "response_class": Response if told.gives is None else JSONResponse,
-        "responses": responses,
+        "responses": {status: {"model": model} for status, model in dialect.fails.items()},
     }

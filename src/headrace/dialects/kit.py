@@ -19,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from headrace.core import access_tokens, users
+from headrace.core.entities import Extractor
 from headrace.core.errors import HeadraceError, Invalid, NotFound, RateLimited, TooLarge, Unauthenticated
 from headrace.core.idempotency import Reply, earlier, once
 from headrace.core.models import Predictor
@@ -108,6 +109,7 @@ class Services:
 
     store: Store
     predictor: Predictor
+    extractor: Extractor
     jobs: JobRunner
     pool: Pool
     signer: Signer

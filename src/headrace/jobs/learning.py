@@ -154,7 +154,8 @@ def predict(job: Job, ctx: JobContext) -> None:
     dataset_id = int(str(job.payload["dataset_id"]))
     predictor = LearnedPredictor(ctx.store, ctx.learner)
     dataset = ctx.store.read(lambda tx: tx.datasets.get(dataset_id, None))
-    models = ctx.store.read(lambda tx: tx.models.serving(dataset_id)) if dataset else []
+    serving = ctx.store.read(lambda tx: tx.models.serving(dataset_id)) if dataset else []
+    models = [model for model in serving if not model.registered]
     done = 0
     for model in models:
         chunk = _Chunk(job=job, ctx=ctx, dataset_id=dataset_id, version=model.version, listed=model is models[0])

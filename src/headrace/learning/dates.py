@@ -80,7 +80,7 @@ def month_first(region: str) -> bool | None:
     """Whether the region writes the month before the day; None for an unknown region."""
     if region not in Locale("en").territories:
         return None
-    short = Locale.parse(f"und_{region}").date_formats["short"].pattern
+    short = str(Locale.parse(f"und_{region}").date_formats["short"].pattern)
     return short.find("M") < short.find("d")
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, lru_cache
+from itertools import chain
 
 import phonenumbers
 from linkify_it import LinkifyIt
@@ -12,6 +13,7 @@ from headrace.learning import dates, money
 from headrace.learning.patterns import BadPattern, compiled, spellings
 
 MAX_TEXT = 65_536
+PHONE_TRIES = 1000
 LINKS = ("http:", "https:", "ftp:")
 
 _DIGIT = re.compile(r"\d")
@@ -33,6 +35,14 @@ def extract(definitions: Sequence[Definition], text: str) -> list[Hit]:
         for start, end, value in _apart(_finds(definition, shown))
     ]
     return sorted(found, key=lambda hit: (hit.start, hit.end, hit.definition))
+
+
+def warm() -> None:
+    """Build the tables of the built-in kinds, which takes longer than a text may."""
+    for tables in (dates.months, _linkify):
+        tables()
+    money.tokens("")
+    phonenumbers.PhoneMetadata.metadata_for_region("US")
 
 
 def _apart(places: Iterator[Place]) -> Iterator[Place]:
@@ -123,8 +133,12 @@ def _phones(text: str, region: str) -> Iterator[Place]:
     """Valid phone numbers in E.164: those with a country code, and with a region also its national ones."""
     if not _PHONE.search(text):
         return
-    known = region if region in phonenumbers.SUPPORTED_REGIONS else None
-    for match in phonenumbers.PhoneNumberMatcher(text, known):
+    matchers = [phonenumbers.PhoneNumberMatcher(text, None, max_tries=PHONE_TRIES)]
+    if region in phonenumbers.SUPPORTED_REGIONS:
+        # Without a country code only the usual grouping tells a number from a date or an order.
+        strict = phonenumbers.Leniency.STRICT_GROUPING
+        matchers.append(phonenumbers.PhoneNumberMatcher(text, region, leniency=strict, max_tries=PHONE_TRIES))
+    for match in chain.from_iterable(matchers):
         yield match.start, match.end, phonenumbers.format_number(match.number, phonenumbers.PhoneNumberFormat.E164)
 
 

@@ -7,6 +7,7 @@ from typing import IO
 
 import msgspec
 
+from headrace.core.entities import Definition, Hit
 from headrace.learning.values import Example, Scores, Trained, Worth
 
 
@@ -33,6 +34,14 @@ class Predict(msgspec.Struct, tag=True, frozen=True):
     weights: list[float] | None = None
 
 
+class Extract(msgspec.Struct, tag=True, frozen=True):
+    """Ask for the entities in texts, within a share of the processor's time each; answered by Extracted."""
+
+    definitions: list[Definition]
+    texts: list[str]
+    seconds: float
+
+
 class Progress(msgspec.Struct, tag=True, frozen=True):
     """Tell the finished share of a training, 0..1."""
 
@@ -52,6 +61,12 @@ class Answers(msgspec.Struct, tag=True, frozen=True):
     worth: Worth | None = None
 
 
+class Extracted(msgspec.Struct, tag=True, frozen=True):
+    """Carry the finds in each text, in order."""
+
+    hits: list[list[Hit]]
+
+
 class Missing(msgspec.Struct, tag=True, frozen=True):
     """Say that the child does not hold the model asked for."""
 
@@ -63,8 +78,8 @@ class Refused(msgspec.Struct, tag=True, frozen=True):
     message: str
 
 
-Request = Train | Predict
-Reply = Progress | Finished | Answers | Missing | Refused
+Request = Train | Predict | Extract
+Reply = Progress | Finished | Answers | Extracted | Missing | Refused
 
 
 def write(pipe: IO[bytes], message: Request | Reply) -> None:

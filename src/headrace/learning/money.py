@@ -9,12 +9,20 @@ from decimal import Decimal
 from functools import cache
 
 from babel import Locale
-from babel.numbers import get_currency_precision, get_currency_symbol, get_territory_currencies, list_currencies
+from babel.numbers import (
+    get_currency_precision,
+    get_currency_symbol,
+    get_group_symbol,
+    get_territory_currencies,
+    list_currencies,
+)
 
 WORDS_TOO = frozenset({"ALL", "BAM", "COP", "CUP", "GEL", "LAK", "MAD", "MOP", "PEN", "SOS", "TOP", "TRY"})
 """Codes that are words as well, and count behind the amount only: "TOP 10" is no money."""
 
-_AMOUNT = r"(?:\d{{1,3}}(?:(?P<{0}>[.,'’ \u00a0\u202f])\d{{3}}(?!\d))(?:(?P={0})\d{{3}}(?!\d)){{0,4}}|\d{{1,15}})"
+SEPARATORS = ".,'’ \u00a0\u202f"
+
+_AMOUNT = r"(?:[1-9]\d{{0,2}}(?:(?P<{0}>[.,'’ \u00a0\u202f])\d{{3}}(?!\d))(?:(?P={0})\d{{3}}(?!\d)){{0,4}}|\d{{1,15}})"
 _CENTS = r"(?:[.,]\d{1,2}(?!\d))?"
 _NOT_BEHIND = (
     r"(?![.,'’]?\d|[ \u00a0]?%|[ \u00a0]?[-–][ \u00a0]?\d|"
@@ -26,14 +34,30 @@ def find(text: str, region: str) -> Iterator[tuple[int, int, str]]:
     """Where each amount stands, and the amount as a decimal number with the currency's ISO 4217 code."""
     for match in _pattern(region).finditer(text):
         token, number = match["before"] or match["after"], match["a"] or match["b"]
+        grouping, given = match["g"] or match["h"], grouping_sign(region)
+        if grouping and sum(map(number.count, SEPARATORS)) == 1 and not _groups(grouping, given):
+            continue
         code = tokens(region).get(token) or tokens(region)[token.casefold()]
-        yield match.start(), match.end(), f"{_decimal(number, match['g'] or match['h'], code)} {code}"
+        yield match.start(), match.end(), f"{_decimal(number, grouping, code)} {code}"
+
+
+@cache
+def grouping_sign(region: str) -> str | None:
+    """What the region puts between thousands; None for an unknown region."""
+    if region not in Locale("en").territories:
+        return None
+    return str(get_group_symbol(Locale.parse(f"und_{region}")))
+
+
+def _groups(sign: str, usual: str | None) -> bool:
+    """Whether the only separator of a number, three digits before its end, separates thousands."""
+    return sign not in ".," or sign == (usual or ",")
 
 
 @cache
 def tokens(region: str) -> dict[str, str]:
     """What stands for a currency, and its code: codes in use, signs, the euro's name; the region's own sign first."""
-    territories = [name for name in Locale("en").territories if len(name) == 2 and name.isalpha()]
+    territories = [name for name in map(str, Locale("en").territories) if len(name) == 2 and name.isalpha()]
     found = {code: code for name in territories for code in get_territory_currencies(name)}
     for language in ("en_CA", "en"):
         signs = {get_currency_symbol(code, language): code for code in list_currencies("en") if code in found}

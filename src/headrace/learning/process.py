@@ -13,6 +13,7 @@ from typing import TypeAlias, TypeVar
 
 import msgspec
 
+from headrace.core.entities import Definition, Hit
 from headrace.learning import messages
 from headrace.learning.values import (
     DamagedArtefact,
@@ -26,10 +27,11 @@ from headrace.learning.values import (
 )
 
 Result = TypeVar("Result")
-Answer = TypeVar("Answer", messages.Answers, messages.Finished)
+Answer = TypeVar("Answer", messages.Answers, messages.Finished, messages.Extracted)
 Process: TypeAlias = "subprocess.Popen[bytes]"
 
 TRAINING_NICENESS = 5
+SECONDS_A_TEXT = 0.5
 REFUSALS = {error.__name__: error for error in (NotEnoughExamples, DamagedArtefact)}
 ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL", "VECLIB_MAXIMUM")}
 
@@ -152,14 +154,17 @@ def start(niceness: int) -> Process:
 
 
 class Learner:
-    """Trains in one child and predicts in another; all methods block and may be called from any thread.
+    """Trains in one child, predicts in another and finds entities in a third.
 
-    A child that dies is replaced and the call repeated once. Children end with this process, however it ends.
+    All methods block and may be called from any thread. A child that dies is replaced and the call repeated once.
+    Children end with this process, however it ends.
     """
 
     def __init__(self) -> None:
         self._trainer = Child(niceness=TRAINING_NICENESS)
         self._predictor = Child(niceness=0)
+        # Of its own, so that a text which takes long to search does not hold up predictions.
+        self._extractor = Child(niceness=0)
 
     def train(
         self,
@@ -206,6 +211,20 @@ class Learner:
             raise LearnerFailed("the learning process left out what it was asked for")
         return found.scores, found.worth
 
+    def extract(
+        self, definitions: Sequence[Definition], texts: Sequence[str], *, seconds: float = SECONDS_A_TEXT
+    ) -> list[list[Hit]]:
+        """The finds in each text, in order; none in a text that takes more than `seconds` of the processor's time.
+
+        LearnerFailed if the child dies twice or is closed.
+        """
+        request = messages.Extract(list(definitions), list(texts), seconds)
+
+        def talk(child: Conversation) -> list[list[Hit]]:
+            return expected(child.ask(request), messages.Extracted).hits
+
+        return self._extractor.call(talk, keep=True)
+
     def _answers(self, request: messages.Predict, load_artefact: Callable[[], bytes]) -> messages.Answers:
         def talk(child: Conversation) -> messages.Answers:
             reply = child.ask(request)
@@ -216,9 +235,10 @@ class Learner:
         return self._predictor.call(talk, keep=True)
 
     def close(self) -> None:
-        """End both children at once; calls under way and later ones raise LearnerFailed."""
+        """End the children at once; calls under way and later ones raise LearnerFailed."""
         self._trainer.close()
         self._predictor.close()
+        self._extractor.close()
 
 
 def expected(reply: messages.Reply, kind: type[Answer]) -> Answer:

@@ -11,13 +11,19 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
-from typing import IO
+from functools import partial
+from typing import IO, TypeVar
 
 from headrace.learning import messages, worth
 from headrace.learning.prediction import DECIMALS, Model, load
 from headrace.learning.values import DamagedArtefact, NotEnoughExamples, Scores, Worth, digest
 
 MODELS_KEPT = 4
+Result = TypeVar("Result")
+
+
+class TimeIsUpError(Exception):
+    """Work has taken longer than it may."""
 
 
 class Models:
@@ -44,6 +50,8 @@ def answer(request: messages.Request, models: Models, replies: IO[bytes]) -> mes
     try:
         if isinstance(request, messages.Predict):
             return predict(request, models)
+        if isinstance(request, messages.Extract):
+            return extract(request)
         return train(request, lambda share: messages.write(replies, messages.Progress(share)))
     except (NotEnoughExamples, DamagedArtefact) as error:
         return messages.Refused(type(error).__name__, str(error))
@@ -72,6 +80,38 @@ def predict(request: messages.Predict, models: Models) -> messages.Reply:
         moods = [round(float(mood), DECIMALS) for mood in prediction.sentiment]
     answers = [Scores(probabilities=row.tobytes(), sentiment=mood) for row, mood in zip(rows, moods, strict=True)]
     return messages.Answers(answers, worth_of(request, model, prediction.probabilities))
+
+
+def extract(request: messages.Extract) -> messages.Reply:
+    """Find the entities in each text; none in one that takes longer than its share of the processor's time."""
+    # Imported here because the other children should not carry the libraries and their tables.
+    from headrace.learning import entities
+
+    entities.warm()
+    hits = []
+    for text in request.texts:
+        work = partial(entities.extract, request.definitions, text)
+        hits.append(within(request.seconds, work) or [])
+    return messages.Extracted(hits)
+
+
+def within(seconds: float, work: Callable[[], Result]) -> Result | None:
+    """The result of work, or None when it takes longer on the processor; to be called in the main thread only."""
+    before = signal.signal(signal.SIGPROF, _ring)
+    try:
+        try:
+            signal.setitimer(signal.ITIMER_PROF, seconds)
+            return work()
+        finally:
+            signal.setitimer(signal.ITIMER_PROF, 0)
+    except TimeIsUpError:
+        return None
+    finally:
+        signal.signal(signal.SIGPROF, before)
+
+
+def _ring(number: int, frame: object) -> None:
+    raise TimeIsUpError
 
 
 def worth_of(request: messages.Predict, model: Model, probabilities: worth.Floats) -> Worth | None:

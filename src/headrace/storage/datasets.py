@@ -24,7 +24,7 @@ from headrace.storage.schema import (
     streams,
     webhooks,
 )
-from headrace.storage.schema_learning import shortlist
+from headrace.storage.schema_learning import registered_models, shortlist
 from headrace.storage.schema_views import tallies, views
 from headrace.storage.schema_work import drafts, queue, queue_places, work
 from headrace.storage.session import Repository, dumps, loads
@@ -166,6 +166,7 @@ class DatasetRepository(Repository):
             imports,
             work,
             shortlist,
+            registered_models,
         )
         for table in (*tables, dataset_sources, work, queue, queue_places, drafts):
             self.session.run(delete(table).where(table.c.dataset_id == dataset_id))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, delete, exists, insert, select, update
+from sqlalchemy import ColumnElement, Row, delete, exists, func, insert, select, update
 
 from headrace.core.errors import NotFound
 from headrace.core.imports import PushedPrediction
@@ -11,7 +11,11 @@ from headrace.core.models import Model, ModelTag, Pushed, Scores
 from headrace.core.positions import Position
 from headrace.core.task_predictions import own_version
 from headrace.storage.schema import artefacts, datasets, model_tags, models, predictions, records, streams
+from headrace.storage.schema_learning import registered_models
 from headrace.storage.session import Repository, dumps, loads
+
+REGISTERED = ""
+"""The digest of a version that was trained elsewhere and has no artefact."""
 
 
 def _model(row: Row[Any]) -> Model:
@@ -65,9 +69,41 @@ class ModelRepository(Repository):
         row = self.session.first(statement)
         return _model(row) if row else None
 
+    def register(self, dataset_id: int, name: str, labels: Sequence[str]) -> Model:
+        version = self._take_version(dataset_id)
+        made = insert(models).values(
+            dataset_id=dataset_id,
+            version=version,
+            family="registered",
+            labels=dumps(list(labels)),
+            digest=REGISTERED,
+            metrics="{}",
+            reviewed_size=0,
+            pinned=True,
+            trained_at=self.session.now(),
+            predicted_x=0,
+            predicted_n=0,
+        )
+        model_id = self.session.insert_id(made)
+        self.session.run(insert(registered_models).values(model_id=model_id, dataset_id=dataset_id, name=name))
+        found = self.get(dataset_id, version)
+        assert found is not None
+        return found
+
+    def registered(self, dataset_id: int, name: str) -> Model | None:
+        mine = (registered_models.c.dataset_id == dataset_id, registered_models.c.name == name)
+        named = select(func.max(registered_models.c.model_id)).where(*mine).scalar_subquery()
+        row = self.session.first(select(models).where(models.c.id == named))
+        return _model(row) if row else None
+
+    def registered_name(self, model_id: int) -> str | None:
+        row = self.session.first(select(registered_models.c.name).where(registered_models.c.model_id == model_id))
+        return row.name if row else None
+
     def latest(self, dataset_id: int) -> Model | None:
-        found = self.all(dataset_id, before=None, limit=1)
-        return found[0] if found else None
+        order = (models.c.digest == REGISTERED, models.c.version.desc())
+        row = self.session.first(select(models).where(models.c.dataset_id == dataset_id).order_by(*order).limit(1))
+        return _model(row) if row else None
 
     def all(self, dataset_id: int, *, before: int | None, limit: int) -> list[Model]:
         statement = select(models).where(models.c.dataset_id == dataset_id)

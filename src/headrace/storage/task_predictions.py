@@ -40,7 +40,8 @@ class TaskPredictionRepository(Repository):
     """See `core.task_predictions.TaskPredictions`."""
 
     def newest(self, dataset_id: int) -> tuple[int, tuple[str, ...]] | None:
-        statement = select(models.c.id, models.c.labels).where(models.c.dataset_id == dataset_id)
+        trained = (models.c.dataset_id == dataset_id, models.c.digest != "")
+        statement = select(models.c.id, models.c.labels).where(*trained)
         row = self.session.first(statement.order_by(models.c.version.desc()).limit(1))
         return (row.id, tuple(loads(row.labels))) if row else None
 

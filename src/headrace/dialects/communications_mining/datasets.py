@@ -20,6 +20,7 @@ from headrace.dialects.communications_mining.boundary import (
     ref,
 )
 from headrace.dialects.communications_mining.definitions import entities_of, fields_of, labels_of
+from headrace.dialects.communications_mining.entities import Found, judged, of_records
 from headrace.dialects.communications_mining.translate import (
     assigned_json,
     comment_raw,
@@ -132,19 +133,27 @@ async def export_dataset(call: Call) -> Response:
         limit=body.limit,
         filter=filters.parse(body.comment_filter or {}),
     )
-    page = await call.read(lambda tx: export(tx, call.who, wanted, request, call.services.predictor))
-    comments = [_exported(page, item) for item in page.items]
-    if page.continuation is None:
-        return ok(comments=comments)
-    return ok(comments=comments, continuation=page.continuation)
+    predictor, extractor = call.services.predictor, call.services.extractor
+
+    def read(tx: Tx) -> dict[str, object]:
+        page = export(tx, call.who, wanted, request, predictor)
+        found = of_records(tx, page.dataset, [item.record for item in page.items], page.text_keys, extractor)
+        comments = [_exported(page, item, found.get(item.record.id)) for item in page.items]
+        more = {} if page.continuation is None else {"continuation": page.continuation}
+        return {"comments": comments, **more}
+
+    return ok(**await call.read(read))
 
 
-def _exported(page: ExportPage, item: Exported) -> dict[str, object]:
+def _exported(page: ExportPage, item: Exported, found: Found | None) -> dict[str, object]:
     assigned = item.annotation.judgement.labels if item.annotation else ()
-    found: dict[str, object] = {
+    marked = judged(item.annotation)["assigned"]
+    answer: dict[str, object] = {
         "comment": comment_raw(item.record, page.text_keys),
-        "annotations": {"labels": {"assigned": assigned_json(assigned)}},
+        "annotations": {"labels": {"assigned": assigned_json(assigned)}}
+        | ({"entities": {"assigned": marked}} if marked else {}),
     }
-    if item.predictions is not None:
-        found["predictions"] = {"labels": predicted_json(item.predictions, as_text=True)}
-    return found
+    predicted = {"entities": found.predicted} if found else {}
+    if item.predictions is not None or found:
+        answer["predictions"] = {"labels": predicted_json(item.predictions or (), as_text=True), **predicted}
+    return answer

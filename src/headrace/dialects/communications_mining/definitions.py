@@ -3,10 +3,14 @@
 import hashlib
 from collections.abc import Sequence
 
+import msgspec
+
+from headrace.core import entities
 from headrace.core.datasets import Label
 from headrace.core.errors import Invalid, NotBuilt
 from headrace.dialects.communications_mining import wire_datasets
 from headrace.dialects.communications_mining.boundary import to_hex
+from headrace.learning import patterns
 
 DEFAULT_GROUP = "default"
 
@@ -48,8 +52,13 @@ def label_of(item: wire_datasets.LabelDef) -> Label:
 
 
 def entities_of(items: Sequence[wire_datasets.EntityDef]) -> list[dict[str, object]]:
-    """Entity definitions with everything that an answer must hold; raises Invalid for a name given twice."""
+    """Entity definitions with everything that an answer must hold.
+
+    Raises Invalid for a name given twice and for rules that cannot be followed.
+    """
     _check_names("entity_defs", [item.name for item in items])
+    for item in items:
+        _check_rules(item)
     return [_entity(item) for item in items]
 
 
@@ -69,8 +78,24 @@ def _entity(item: wire_datasets.EntityDef) -> dict[str, object]:
         "inherits_from": item.inherits_from,
         "_entity_def_flags": item.flags,
     }
-    optional = {"rules": item.rules, "instructions": item.instructions}
+    optional = {"rules": msgspec.to_builtins(item.rules), "instructions": item.instructions}
     return found | {key: value for key, value in optional.items() if value is not None}
+
+
+def _check_rules(item: wire_datasets.EntityDef) -> None:
+    """Raise Invalid unless each pattern and list of choices can be searched for in time linear in a text."""
+    if item.rules is None:
+        return
+    wanted = entities.patterns(msgspec.to_builtins(item.rules.regex))
+    values = [value for choice in item.rules.choices for value in choice.values]
+    try:
+        for pattern in wanted:
+            patterns.compiled(pattern)
+        if values:
+            patterns.spellings(values)
+    except patterns.BadPattern as bad:
+        where = f"entity_defs: rules of '{item.name[:80]}'"
+        raise Invalid(f"{where}: {str(bad)[:200]} (patterns are RE2)", fields={"rules": item.name[:80]}) from None
 
 
 def _field(item: wire_datasets.GeneralField) -> dict[str, object]:

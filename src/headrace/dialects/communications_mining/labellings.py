@@ -9,8 +9,9 @@ from starlette.responses import Response
 from headrace.core import annotations, datasets, reviews
 from headrace.core.annotations import Assigned
 from headrace.core.datasets import Dataset
+from headrace.core.entities import Extractor
 from headrace.core.errors import Invalid
-from headrace.core.reviews import Reviewed
+from headrace.core.reviews import Reviewed, ReviewPage
 from headrace.core.rights import Permission
 from headrace.core.store import Tx
 from headrace.core.streams import text_keys
@@ -25,6 +26,7 @@ from headrace.dialects.communications_mining.boundary import (
 )
 from headrace.dialects.communications_mining.continuation import parse_record_key, record_key
 from headrace.dialects.communications_mining.definitions import check_group
+from headrace.dialects.communications_mining.entities import Found, judged, of_records
 from headrace.dialects.communications_mining.spans import entities_json
 from headrace.dialects.communications_mining.translate import (
     assigned_labels,
@@ -44,8 +46,10 @@ PAGE_MAX = 256
 MAX_IDS = 256
 
 
-def annotated_json(item: Reviewed, text_keys: Mapping[int, tuple[str, ...]]) -> dict[str, object]:
-    """An annotated comment in answers, with what consumers said of it."""
+def annotated_json(
+    item: Reviewed, text_keys: Mapping[int, tuple[str, ...]], entities: Mapping[int, Found] | None = None
+) -> dict[str, object]:
+    """An annotated comment in answers, with what consumers said of it, and the entities found in it where given."""
     labelling = labelling_json(item.annotation)
     if item.predictions is not None:
         labelling[0]["predicted"] = predicted_json(item.predictions)
@@ -54,12 +58,24 @@ def annotated_json(item: Reviewed, text_keys: Mapping[int, tuple[str, ...]]) -> 
     found: dict[str, object] = {
         "comment": comment_raw(item.record, text_keys),
         "labelling": labelling,
-        "entities": {"assigned": [], "dismissed": []} | extra.get("entities", {}),
+        "entities": judged(item.annotation) | _predicted(item, entities),
         "trigger_exceptions": [
             {"type": exception.type, "answered": exception.answered_at is not None} for exception in item.exceptions
         ],
     }
     return found | ({"moon_forms": extra["moon_forms"]} if "moon_forms" in extra else {})
+
+
+def _predicted(item: Reviewed, entities: Mapping[int, Found] | None) -> dict[str, object]:
+    found = (entities or {}).get(item.record.id)
+    return {} if found is None else {"predicted": found.predicted}
+
+
+def annotated_page(tx: Tx, page: ReviewPage, extractor: Extractor | None) -> list[dict[str, object]]:
+    """Annotated comments in answers, with predicted entities when there is an extractor."""
+    records = [item.record for item in page.items]
+    found = of_records(tx, page.dataset, records, page.text_keys, extractor) if extractor else {}
+    return [annotated_json(item, page.text_keys, found) for item in page.items]
 
 
 @dialect.route("POST", *paths(STEM, "dataset", "/labellings/{uid}"))
@@ -83,21 +99,28 @@ async def label_comment(call: Call) -> Response:
 async def list_labellings(call: Call) -> Response:
     """Annotated comments: those named by `id`, or page by page the reviewed ones, optionally of one source."""
     wanted, uids = ref(call, "dataset"), [parse_uid(uid) for uid in call.queries("id")]
-    predictor = call.services.predictor if call.flag("return_predictions", False) else None
+    predicting = call.flag("return_predictions", False)
+    predictor = call.services.predictor if predicting else None
+    extractor = call.services.extractor if predicting else None
     if len(uids) > MAX_IDS:
         raise Invalid(f"id names more than {MAX_IDS} comments", fields={"id": len(uids)})
     if uids:
-        page = await call.read(lambda tx: reviews.named(tx, call.who, wanted, uids, predictor))
-        return ok(results=[annotated_json(item, page.text_keys) for item in page.items])
+        return ok(
+            results=await call.read(
+                lambda tx: annotated_page(tx, reviews.named(tx, call.who, wanted, uids, predictor), extractor)
+            )
+        )
     source, after = call.query("source_id"), call.query("after")
     limit = call.count("limit", PAGE_DEFAULT, most=PAGE_MAX)
     key = 0 if after is None else parse_record_key(after, "after")
     source_id = None if source is None else from_hex(source, "source")
-    page = await call.read(
-        lambda tx: reviews.page(tx, call.who, wanted, after=key, limit=limit, source_id=source_id, predictor=predictor)
-    )
-    shown = [annotated_json(item, page.text_keys) for item in page.items]
-    return ok(results=shown, after=record_key(page.items[-1].record)) if shown else ok(results=[])
+
+    def read(tx: Tx) -> dict[str, object]:
+        found = reviews.page(tx, call.who, wanted, after=key, limit=limit, source_id=source_id, predictor=predictor)
+        more = {"after": record_key(found.items[-1].record)} if found.items else {}
+        return {"results": annotated_page(tx, found, extractor), **more}
+
+    return ok(**await call.read(read))
 
 
 def _lists(body: wire_datasets.LabellingBody) -> tuple[Sequence[Assigned] | None, Sequence[Assigned] | None]:

@@ -20,7 +20,7 @@ from headrace.core.statistics import Resolution, Statistics, StatisticsRequest, 
 from headrace.core.store import Tx
 from headrace.dialects.communications_mining import wire
 from headrace.dialects.communications_mining.boundary import dialect, ok, paths, ref
-from headrace.dialects.communications_mining.labellings import annotated_json
+from headrace.dialects.communications_mining.labellings import annotated_page
 from headrace.dialects.communications_mining.translate import label_name
 from headrace.dialects.kit import Call
 
@@ -58,7 +58,7 @@ async def query_comments(call: Call) -> Response:
 
     def read(tx: Tx) -> dict[str, object]:
         page = query.query(tx, call.who, wanted, request, call.services.predictor)
-        results = [annotated_json(item, page.reviews.text_keys) for item in page.reviews.items]
+        results = annotated_page(tx, page.reviews, call.services.extractor)
         more = {} if page.continuation is None else {"continuation": page.continuation}
         return {"results": results, **more}
 

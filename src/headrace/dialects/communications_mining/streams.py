@@ -3,12 +3,13 @@
 Triggers are the former name of streams: the same tree of paths, with that word in bodies and answers too.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import UNSET
 from starlette.responses import Response
 
 from headrace.core import exceptions, streams
+from headrace.core.entities import Extractor
 from headrace.core.errors import Invalid
 from headrace.core.positions import Position, to_token
 from headrace.core.store import Tx
@@ -17,6 +18,7 @@ from headrace.core.times import parse_timestamp
 from headrace.decode import encode
 from headrace.dialects.communications_mining import wire
 from headrace.dialects.communications_mining.boundary import dialect, ok, parse_uid, paths, ref
+from headrace.dialects.communications_mining.entities import Found, of_records
 from headrace.dialects.communications_mining.translate import (
     comment_json,
     label_name,
@@ -132,20 +134,27 @@ async def delete_stream(call: Call) -> Response:
 async def fetch(call: Call) -> Response:
     """Read comments behind the cursor without moving it."""
     body, wanted, name = await call.json(wire.FetchBody), ref(call, "dataset"), call.text("stream")
-    predictor = call.services.predictor
+    predictor, extractor = call.services.predictor, call.services.extractor
 
     def read(tx: Tx) -> bytes:
         # Spliced in the thread that read, so that a large answer does not hold up the event loop.
         batch = streams.fetch(tx, call.who, wanted, name, body.size, body.max_filtered or 0, predictor)
-        return _batch_json(batch, tx.epoch)
+        return _batch_json(batch, _entities(tx, batch, extractor), tx.epoch)
 
     return json_bytes(await call.read(read))
 
 
-def _batch_json(batch: Batch, epoch: int) -> bytes:
+def _entities(tx: Tx, batch: Batch, extractor: Extractor) -> dict[int, Found]:
+    """The entities of a batch's records; none for a stream without a model, which has no predictions."""
+    if batch.version is None:
+        return {}
+    return of_records(tx, batch.dataset, [item.record for item in batch.results], batch.text_keys, extractor)
+
+
+def _batch_json(batch: Batch, found: Mapping[int, Found], epoch: int) -> bytes:
     """The answer to fetch, spliced from stored bytes: this is the path that must be fast."""
     owner = batch.dataset.id
-    results = ",".join([_result_json(batch, item, epoch, owner) for item in batch.results])
+    results = ",".join([_result_json(batch, item, found.get(item.record.id), epoch) for item in batch.results])
     position = to_token(batch.position, epoch=epoch, owner=owner)
     return (
         f'{{"status":"ok","filtered":{batch.filtered},"sequence_id":"{position}",'
@@ -153,11 +162,12 @@ def _batch_json(batch: Batch, epoch: int) -> bytes:
     ).encode()
 
 
-def _result_json(batch: Batch, item: Delivered, epoch: int, owner: int) -> str:
+def _result_json(batch: Batch, item: Delivered, found: Found | None, epoch: int) -> str:
+    entities = encode(found.all()).decode() if found else "[]"
     labels = encode(predicted_json(item.labels)).decode() if item.labels else "[]"
-    position = to_token(item.record.position, epoch=epoch, owner=owner)
+    position = to_token(item.record.position, epoch=epoch, owner=batch.dataset.id)
     comment = comment_json(item.record, batch.text_keys)
-    return f'{{"comment":{comment},"sequence_id":"{position}","labels":{labels},"entities":[]}}'
+    return f'{{"comment":{comment},"sequence_id":"{position}","labels":{labels},"entities":{entities}}}'
 
 
 @dialect.route("POST", *tree("/{stream}/advance"))

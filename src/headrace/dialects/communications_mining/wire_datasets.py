@@ -7,6 +7,12 @@ from msgspec import Meta, field
 from headrace.dialects.communications_mining.wire import Closed, Description, Title
 
 HexId = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$")]
+Pattern = Annotated[str, Meta(min_length=1, max_length=1000)]
+MAX_DEFINITIONS = 256
+MAX_CHOICES = 1000
+MAX_VALUES = 100
+MAX_TEMPLATES = 16
+MAX_PARENTS = 8
 DatasetFlag = Literal["gpt4", "external_moon_llm", "qos", "zero_shot_labels", "ixp"]
 
 
@@ -43,6 +49,37 @@ class LabelGroup(Closed):
     label_defs: list[LabelDef] = field(default_factory=list)
 
 
+class EntityChoice(Closed, omit_defaults=True):
+    """A value of an entity and the spellings it has in texts."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=256)]
+    values: Annotated[list[Annotated[str, Meta(min_length=1, max_length=256)]], Meta(max_length=MAX_VALUES)]
+    id: str | None = None
+
+
+class EntityTemplate(Closed):
+    """A pattern with the template it was made from."""
+
+    template: str
+    pattern: Pattern
+
+
+class EntityRegex(Closed, omit_defaults=True):
+    """A pattern, or several that were made from templates."""
+
+    pattern: Pattern | None = None
+    templates: Annotated[list[EntityTemplate], Meta(max_length=MAX_TEMPLATES)] = field(default_factory=list)
+
+
+class EntityRules(Closed, omit_defaults=True):
+    """How entities are found: by choices and by RE2 patterns; the region is whose spellings the built-in kinds take."""
+
+    suppressors: list[str] = field(default_factory=list)
+    choices: Annotated[list[EntityChoice], Meta(max_length=MAX_CHOICES)] = field(default_factory=list)
+    regex: Pattern | EntityRegex | None = None
+    region: Annotated[str, Meta(pattern="^[A-Z]{2}$")] | None = None
+
+
 class EntityDef(Closed):
     """A kind of entity."""
 
@@ -51,9 +88,9 @@ class EntityDef(Closed):
     id: HexId | None = None
     trainable: bool = False
     color: Annotated[int, Meta(ge=0, lt=2**32)] = 0
-    inherits_from: list[str] = field(default_factory=list)
+    inherits_from: Annotated[list[str], Meta(max_length=MAX_PARENTS)] = field(default_factory=list)
     flags: list[str] = field(default_factory=list, name="_entity_def_flags")
-    rules: Any = None
+    rules: EntityRules | None = None
     instructions: str | None = None
 
 
@@ -76,8 +113,8 @@ class DatasetFields(Closed):
     source_ids: list[str] | None = None
     model_family: str | None = None
     has_sentiment: bool | None = None
-    entity_defs: list[EntityDef] | None = None
-    general_fields: list[GeneralField] | None = None
+    entity_defs: Annotated[list[EntityDef], Meta(max_length=MAX_DEFINITIONS)] | None = None
+    general_fields: Annotated[list[GeneralField], Meta(max_length=MAX_DEFINITIONS)] | None = None
     label_defs: list[LabelDef] | None = None
     label_groups: list[LabelGroup] | None = None
     copy_annotations_from: str | None = None

@@ -27,6 +27,40 @@ class LabellersBody(Closed):
     include_deleted: bool | None = None
 
 
+class Labeller(Closed):
+    """A model trained elsewhere: the name of its predictions and the labels it knows."""
+
+    name: str
+    labels: list[str | list[str]]
+
+
+class LabellerBody(Closed):
+    """Body of PUT labellers."""
+
+    labeller: Labeller
+
+
+class PushedLabel(Closed):
+    """A label with the probability that a model trained elsewhere gives it."""
+
+    name: str | list[str]
+    probability: float
+
+
+class PushedPrediction(Closed):
+    """What a model trained elsewhere says of one comment."""
+
+    uid: str
+    labels: list[PushedLabel]
+    sentiment: float | None = None
+
+
+class PushedPredictionsBody(Closed):
+    """Body of PUT labellers/<version>/predictions."""
+
+    predictions: list[PushedPrediction]
+
+
 class LabelValidationBody(Closed):
     """Body of POST label-validation."""
 

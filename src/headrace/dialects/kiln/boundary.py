@@ -163,7 +163,8 @@ def validated(shape: type[M], value: object, *prefix: str) -> M:
 dialect = Dialect(
     name="kiln",
     owns=re.compile(
-        r"/kiln(/|$)|/ping$|/api/(task_summaries|import_project)(/|$)|/api/projects/[^/]+/tasks/(?!bulk/?$)[^/]+(/|$)"
+        r"/kiln(/|$)|/ping$|/api/(task_summaries|import_project)(/|$)"
+        r"|/api/projects/[^/]+/tasks/(?!(bulk|assignees|[^/]+/(assignees|agreement-matrix))/?$)[^/]+(/|$)"
     ),
     render=render,
     prefix=re.compile(r"/kiln(?=/ping$|/api/(?!projects(/[^/]+(/tasks)?)?$))"),

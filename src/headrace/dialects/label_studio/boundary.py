@@ -133,7 +133,9 @@ dialect = Dialect(
     name="label_studio",
     owns=re.compile(
         r"/api/(projects|tasks|annotations|predictions|drafts|import|dm|webhooks|token|jwt|version|current-user|users"
-        r"|organizations)(/|$)|/data/upload(/|$)"
+        r"|organizations|storages|ml|prompts|model-run|inference-runs|model-provider-connections|interfaces|workspaces"
+        r"|saml|scim|session-policy|invite|billing|fsm|dimensions|annotation-reviews|comments|annotation-history"
+        r"|activity-logs|analytics|project-templates)(/|$)|/data/upload(/|$)"
     ),
     render=render,
 )

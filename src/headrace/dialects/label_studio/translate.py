@@ -217,9 +217,7 @@ def prediction_json(predicted: TaskPrediction, dataset_id: int, *, now: int) -> 
     }
 
 
-def task_json(
-    page: TaskPage, record: Record, config: LabelConfig, *, single: bool = False, whole: bool = True
-) -> Json:
+def task_json(page: TaskPage, record: Record, config: LabelConfig, *, single: bool = False, whole: bool = True) -> Json:
     """A task in answers with everything said of it, in full or but counted; its data are the bytes that were sent.
 
     The two texts of results stay empty: Label Studio fills them only for views that show these columns.

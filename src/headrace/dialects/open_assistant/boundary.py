@@ -231,7 +231,7 @@ dialect = Dialect(
     render=render,
     token=presented,
     asks=(described_credentials, described_user),
-    fails={"4XX": wire.Failure, "5XX": wire.Failure},
+    fails={"422": wire.Invalidity, "4XX": wire.Failure, "5XX": wire.Failure},
 )
 
 

@@ -8,9 +8,19 @@ import re
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+    field_validator,
+)
 from pydantic_core import PydanticCustomError
 
+from headrace.core import text_labels
 from headrace.core.errors import Invalid
 from headrace.core.messages import TaskKind
 from headrace.core.text_labels import Widget
@@ -42,29 +52,26 @@ def _instant(value: object) -> int:
         raise PydanticCustomError("datetime", "invalid datetime format") from error
 
 
+def _label_name(text: str) -> str:
+    if text not in text_labels.NAMES:
+        expected = ", ".join(f"'{name}'" for name in text_labels.DESCRIPTIONS)
+        raise PydanticCustomError("enum", "this is not a text label", {"expected": expected})
+    return text
+
+
 Date = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
 Id = Annotated[str, WithJsonSchema({"type": "string", "format": "uuid"})]
 Instant = Annotated[int, BeforeValidator(_instant), WithJsonSchema({"type": "string", "format": "date-time"})]
 Count = Annotated[int, Field(gt=0, le=1000)]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 RequestType = TaskKind
-LabelName = Literal[
-    "spam",
-    "fails_task",
-    "lang_mismatch",
-    "pii",
-    "not_appropriate",
-    "hate_speech",
-    "sexual_content",
-    "moral_judgement",
-    "political_content",
-    "quality",
-    "toxicity",
-    "humor",
-    "helpfulness",
-    "creativity",
-    "violence",
+LabelName = Annotated[
+    str,
+    AfterValidator(_label_name),
+    WithJsonSchema({"type": "string", "enum": list(text_labels.DESCRIPTIONS)}),
 ]
+LabelValue = Annotated[float, WithJsonSchema({"type": "number", "minimum": 0, "maximum": 1})]
+NoLabels = Annotated[list[float], Field(max_length=0)]
 
 
 class Failure(Shown):
@@ -72,6 +79,21 @@ class Failure(Shown):
 
     error_code: int
     message: str
+
+
+class Mistake(Shown):
+    """What is wrong with one part of a request."""
+
+    loc: list[str | int]
+    msg: str
+    type: str
+    ctx: dict[str, object] = {}
+
+
+class Invalidity(Shown):
+    """Why a request was not understood."""
+
+    detail: list[Mistake]
 
 
 class User(Given):
@@ -156,7 +178,12 @@ class TextLabels(Given):
     message_id: UUID
     task_id: UUID | None = None
     text: str
-    labels: Annotated[dict[LabelName, float], BeforeValidator(lambda value: {} if value == [] else value)]
+    labels: Annotated[
+        dict[LabelName, LabelValue],
+        BeforeValidator(
+            lambda value: {} if value == [] else value, json_schema_input_type=dict[LabelName, LabelValue] | NoLabels
+        ),
+    ]
     is_report: bool | None = None
 
     @field_validator("labels")

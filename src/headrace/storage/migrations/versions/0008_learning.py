@@ -1,4 +1,4 @@
-"""What is worth labelling next."""
+"""What is worth labelling next, and models trained elsewhere."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Create the table of shortlists."""
+    """Create the tables of shortlists and of registered models."""
     number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
     op.create_table(
         "shortlist",
@@ -22,3 +22,11 @@ def upgrade() -> None:
     )
     op.create_index("ix_shortlist_worth", "shortlist", ["dataset_id", "aim", "worth", "record_id"], unique=False)
     op.create_index("ix_shortlist_record", "shortlist", ["record_id"], unique=False)
+    op.create_table(
+        "registered_models",
+        sa.Column("model_id", number, autoincrement=False, nullable=False),
+        sa.Column("dataset_id", sa.BigInteger(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("model_id", name=op.f("pk_registered_models")),
+    )
+    op.create_index("ix_registered_models_name", "registered_models", ["dataset_id", "name"], unique=False)

@@ -1,0 +1,63 @@
+"""The tables of corrections, of where objects came from, and of queued patches. See `storage.schema` for conventions."""
+
+from sqlalchemy import BigInteger, Column, Index, Table, Text, UniqueConstraint, text
+
+from headrace.storage.schema import BigId, metadata
+
+# The statements use these very words: SQLite takes a partial index only for the condition as it was declared.
+UNCLOSED = text("closed_at IS NULL")
+
+corrections = Table(
+    "corrections",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("dataset_id", BigInteger, nullable=False),
+    Column("record_id", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("opened_by", BigInteger, nullable=False),
+    Column("opened_at", BigInteger, nullable=False),
+    Column("closed_by", BigInteger),
+    Column("closed_at", BigInteger),
+    Column("outcome", Text),
+    Index("ix_corrections_record", "record_id"),
+    Index("ix_corrections_outcome", "dataset_id", "outcome", "id"),
+    Index("ix_corrections_open", "record_id", unique=True, sqlite_where=UNCLOSED, postgresql_where=UNCLOSED),
+    sqlite_autoincrement=True,
+)
+
+origins = Table(
+    "origins",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("object_id", BigId, primary_key=True, autoincrement=False),
+    Column("scope_id", BigInteger, nullable=False),
+    Column("external_id", Text, nullable=False),
+    Column("created_at", Text, nullable=False),
+    Column("created_by", Text, nullable=False),
+    UniqueConstraint("kind", "scope_id", "external_id"),
+)
+
+patch_batches = Table(
+    "patch_batches",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("dataset_id", BigInteger, nullable=False),
+    Column("author_id", BigInteger, nullable=False),
+    Column("job_id", BigInteger, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("done", BigInteger, nullable=False),
+    Column("failed", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Index("ix_patch_batches_dataset", "dataset_id", "created_at"),
+    sqlite_autoincrement=True,
+)
+
+batch_patches = Table(
+    "batch_patches",
+    metadata,
+    Column("batch_id", BigId, primary_key=True, autoincrement=False),
+    Column("place", BigId, primary_key=True, autoincrement=False),
+    Column("run", Text, nullable=False),
+    Column("change", Text, nullable=False),
+    Column("result", Text),
+)
