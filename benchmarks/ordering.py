@@ -13,18 +13,20 @@ import random
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from benchmarks.learning import Pairs, debian, frequent, generated, lines, truth_of, with_labels
-from headrace.core.shortlist import label_weights
+from headrace.core.shortlist import KEPT_A_LABEL
 from headrace.learning.prediction import Model, load
 from headrace.learning.training import train
 from headrace.learning.validation import average_precision, curve
-from headrace.learning.values import Example
-from headrace.learning.worth import need, novelty, uncertainty
+from headrace.learning.values import Example, Trained
+from headrace.learning.worth import need, neediest, novelty, uncertainty
 
 Floats = npt.NDArray[np.float64]
 
@@ -36,11 +38,11 @@ SAVED_AT = (0.5, 0.75, 1.0)
 
 @dataclass(frozen=True, kw_only=True)
 class Round:
-    """What an order may look at: the model of this round, the texts it may choose, and how often each label was met."""
+    """What an order may look at: what was trained on the texts so far, and the texts it may choose from."""
 
+    trained: Trained
     model: Model
     left: Sequence[Example]
-    positives: dict[str, int]
     chance: np.random.Generator
 
     def probabilities(self) -> npt.NDArray[np.float32]:
@@ -48,11 +50,29 @@ class Round:
         return self.model.predict([example.text for example in self.left]).probabilities
 
 
-ORDERS: dict[str, Callable[[Round], Floats]] = {
-    "random": lambda now: now.chance.random(len(now.left)),
-    "uncertainty": lambda now: uncertainty(now.probabilities()),
-    "need": lambda now: need(now.probabilities(), label_weights(now.model.labels, now.positives)),
-    "novelty": lambda now: np.array(novelty([example.text for example in now.left], now.model.terms)),
+def by_need(now: Round) -> list[int]:
+    """Each label in turn gives the text nearest to its threshold, as the server's shortlist does."""
+    measured = cast(dict[str, dict[str, dict[str, float]]], now.trained.metrics["labels"])
+    thresholds = [measured[label]["auto_thresholds"]["balanced"] for label in now.model.labels]
+    lists: dict[int, list[tuple[float, int]]] = {}
+    for text, found in enumerate(neediest(need(now.probabilities(), thresholds))):
+        for label, near in found:
+            lists.setdefault(label, []).append((-near, text))
+    turns = zip_longest(*(sorted(entries)[:KEPT_A_LABEL] for entries in lists.values()))
+    ordered = dict.fromkeys(text for turn in turns for _, text in sorted(filter(None, turn)))
+    return list(ordered)
+
+
+def best_first(worths: Floats) -> list[int]:
+    """The texts by worth."""
+    return np.argsort(-worths, kind="stable").tolist()
+
+
+ORDERS: dict[str, Callable[[Round], list[int]]] = {
+    "random": lambda now: now.chance.permutation(len(now.left)).tolist(),
+    "uncertainty": lambda now: best_first(uncertainty(now.probabilities())),
+    "need": by_need,
+    "novelty": lambda now: best_first(np.array(novelty([example.text for example in now.left], now.model.terms))),
 }
 
 
@@ -62,13 +82,12 @@ def campaign(order: str, pool: Sequence[Example], held: Sequence[Example], label
     shuffled = [pool[place] for place in chance.permutation(len(pool))]
     mine, left, scores = shuffled[:FIRST], shuffled[FIRST:], []
     while True:
-        model = load(train(mine, family="english").artefact)
+        trained = train(mine, family="english")
+        model = load(trained.artefact)
         scores.append(score(model, held, labels))
         if len(mine) >= LAST:
             return np.array(scores)
-        positives = {label: sum(label in example.labels for example in mine) for label in model.labels}
-        worth = ORDERS[order](Round(model=model, left=left, positives=positives, chance=chance))
-        chosen = set(np.argsort(-worth, kind="stable")[:STEP].tolist())
+        chosen = set(ORDERS[order](Round(trained=trained, model=model, left=left, chance=chance))[:STEP])
         mine = mine + [left[place] for place in sorted(chosen)]
         left = [example for place, example in enumerate(left) if place not in chosen]
 

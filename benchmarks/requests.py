@@ -21,10 +21,11 @@ from benchmarks.serving import Server, costs, running, serving
 from headrace.app import admin_of
 from headrace.core import run_tasks, runs
 from headrace.core.content import Kind
+from headrace.core.learning import TRAIN_DELAY_SECONDS
 from headrace.core.store import Tx
 from headrace.storage import open_store
 
-SIZES = (300, 50_000)
+SIZES = (1_000, 50_000)
 RECORD_BYTES = 400
 PAGE = 100
 LIST = 1_000
@@ -104,6 +105,7 @@ def _filled(size: int) -> Iterator[tuple[Server, Calls]]:
             places = _places(server)
         _fill(data, places, size)
         with serving(data) as server:
+            server.settle()
             yield server, _calls(server, places)
 
 
@@ -115,6 +117,7 @@ def _places(server: Server) -> Places:
     task = server.json("POST", f"/kiln/api/projects/{owner}/tasks", body)["id"]
     prepare(server)
     server.call("POST", SYNC, batch(0, IN_TURNS))
+    time.sleep(TRAIN_DELAY_SECONDS + 1)
     server.settle()
     return Places(annotated, fresh, f"/api/projects/{owner}/tasks/{task}/runs")
 

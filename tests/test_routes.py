@@ -48,6 +48,11 @@ def victim(server: Application) -> Mailbox:
     task = ok(api.post("/api/tasks/", json={"project": project["id"], "data": {"text": WORDS}}))
     result = {"from_name": "c", "to_name": "t", "type": "choices", "value": {"choices": [WORDS]}}
     ok(api.post(f"/api/tasks/{task['id']}/annotations/", json={"result": [result]}))
+    person = {"id": NAME, "display_name": NAME, "auth_method": "local"}
+    work = ok(api.post("/api/v1/tasks/", json={"type": "initial_prompt", "user": person}))
+    ok(api.post(f"/api/v1/tasks/{work['id']}/ack", json={"message_id": NAME}))
+    said = {"message_id": NAME, "user_message_id": NAME, "text": WORDS, "user": person}
+    ok(api.post("/api/v1/tasks/interaction", json=said))
     return box
 
 
@@ -92,11 +97,13 @@ def test_errors_of_a_path_are_its_dialects() -> None:
 
 
 def test_without_a_token_every_route_is_closed(server: Application, victim: Mailbox) -> None:
-    """Every route answers 401 to a caller without a token, unless it is declared public; nothing is changed."""
+    """Every route answers 401 (Open-Assistant's: 403) to a caller without a token, unless it is declared public;
+    nothing is changed."""
     before, anonymous = rows(server), client_of(server, None)
     for target in targets():
         answer = send(anonymous, target, filled(target, victim), good_bodies(victim).get(target.handler))
-        assert (answer.status_code == 401) is not target.public, f"{target}: {answer.status_code}"
+        refused = 403 if target.dialect == "open_assistant" else 401
+        assert (answer.status_code == refused) is not target.public, f"{target}: {answer.status_code}"
         assert WORDS not in answer.text
     assert rows(server) == before
 
@@ -105,10 +112,19 @@ def filled(target: Target, victim: Mailbox) -> dict[str, str]:
     """Path parameters that name the victim's objects; where only a number will do, its first."""
     if target.dialect == "communications_mining":
         return {**values_for(target, victim), "user": f"{1:016x}", "token": f"{1:016x}", "bucket": NAME}
+    if target.dialect == "open_assistant":
+        return conversing_values(victim)
     numbers = {"project": str(int(victim.dataset_id, 16) + 1)}
     if target.dialect == "kiln":
         return {"project": "1", "task": numbers["project"], "run": "2", "feedback": "1", "external_id": "a"}
     return {name: "1" for name in re.findall(r"\{(\w+)", target.path)} | numbers | {"task": "2", "annotation": "2"}
+
+
+def conversing_values(victim: Mailbox) -> dict[str, str]:
+    """Path parameters that name the victim's message and its author."""
+    message = ok(victim.api.get("/api/v1/messages/", params={"max_count": 1}))[0]
+    names = {"auth_method": "local", "username": NAME, "frontend_message_id": NAME, "time_frame": "total"}
+    return names | {"message_id": message["id"], "user_id": message["user_id"], "task_id": message["id"]}
 
 
 @pytest.mark.parametrize("dialect", [dialect.name for dialect in DIALECTS])

@@ -36,6 +36,7 @@ from headrace.dialects.kit import (
 from headrace.directory import served
 from headrace.jobs import exports, imports, learning
 from headrace.jobs.entities import RuleExtractor
+from headrace.jobs.run_patches import RunPatches
 from headrace.jobs.webhooks import Delivery
 from headrace.jobs.worker import Bell, ChildPool, JobContext, JobKind, Worker, scratch_directory
 from headrace.learning.process import Learner
@@ -59,15 +60,20 @@ DIALECTS: tuple[Dialect, ...] = (
 )
 
 DELIVERY = Delivery(render=label_studio.messages)
+RUN_PATCHES = RunPatches(apply=kiln.bulk.apply_patches)
 JOB_KINDS = {
     "import": JobKind(run=imports.run, failed=imports.failed),
     "fetch": JobKind(run=imports.run, failed=imports.failed),
     "export": JobKind(run=exports.run, failed=exports.failed),
     "train": JobKind(run=learning.train),
     "predict": JobKind(run=learning.predict),
+    "patch": JobKind(run=RUN_PATCHES.run),
     "webhook": JobKind(run=DELIVERY.run, failed=DELIVERY.failed),
 }
-LANES = (("import",), ("import",), ("fetch",), ("export",), ("train",), ("predict",), ("webhook",), ("webhook",))
+LANES = (
+    *(("import",), ("import",), ("fetch",), ("export",), ("patch",)),
+    *(("train",), ("predict",), ("webhook",), ("webhook",)),
+)
 
 ADMIN = users.BUILT_IN_ADMIN
 ADMIN_EMAIL = "admin@example.org"

@@ -4,16 +4,25 @@ import asyncio
 import inspect
 import logging
 from collections.abc import AsyncIterator, Iterator
-from types import AsyncGeneratorType, GeneratorType
+from types import AsyncGeneratorType, GeneratorType, SimpleNamespace
 from typing import Any
 
+NAMED = {
+    "user": SimpleNamespace(id=1),
+    "users": [SimpleNamespace(id=1)],
+    "tasks_ids": [1],
+    "file": b"",
+    "credentials": SimpleNamespace(dict=dict),
+}
 SAMPLES = (("int", 1), ("float", 1.0), ("bool", False), ("Sequence", []), ("List", []), ("Dict", {}), ("str", "x"))
 
 
 class Told:
     """A client whose methods note that they came to a good end; what an asynchronous one answers is awaited."""
 
-    def __init__(self, client: Any, used: set[str], loop: asyncio.AbstractEventLoop | None = None, at: str = "") -> None:
+    def __init__(
+        self, client: Any, used: set[str], loop: asyncio.AbstractEventLoop | None = None, at: str = ""
+    ) -> None:
         self._told = client, used, loop, at
 
     def __getattr__(self, name: str) -> Any:
@@ -71,13 +80,14 @@ def refused(method: Any, options: dict[str, Any]) -> str:
     """What is said to a method that is called with samples of what it needs, and must not succeed."""
     logging.disable()
     asked = {
-        name: sample(parameter)
+        name: NAMED[name] if name in NAMED else sample(parameter)
         for name, parameter in inspect.signature(method).parameters.items()
         if parameter.default is inspect.Parameter.empty and parameter.kind is not inspect.Parameter.VAR_KEYWORD
     }
+    asked |= {name: value for name, value in options.items() if name in inspect.signature(method).parameters}
     try:
-        settled(method(**asked, **options), None)
-    except Exception as error:  # noqa: BLE001 - whatever a client raises is what its caller is told
+        settled(method(**asked), None)
+    except Exception as error:
         return reason_of(error)
     return "answers, but no scenario uses it"
 
@@ -94,4 +104,4 @@ def reason_of(error: Exception) -> str:
     status = getattr(error, "status_code", None) or getattr(response, "status_code", None)
     body = getattr(error, "body", None) or (response.json() if response is not None else None)
     detail = body.get("detail") if isinstance(body, dict) else body
-    return f"{type(error).__name__}: {error}".rstrip(": ") if status is None else f"{status}: {detail}"
+    return f"the client itself: {str(error) or type(error).__name__}" if status is None else f"{status}: {detail}"

@@ -39,6 +39,18 @@ def make_dataset(api: TestClient, *source_ids: str, full: str = DATASET, **field
     return dict(ok(api.put(f"/api/v1/datasets/{full}", json=body))["dataset"])
 
 
+def the_source(api: TestClient) -> str:
+    """The id of the source; it is made unless an earlier case on a shared server made it."""
+    found = api.get(f"/api/v1/sources/{SOURCE}")
+    return make_source(api) if found.status_code == 404 else str(ok(found)["source"]["id"])
+
+
+def the_dataset(api: TestClient, *source_ids: str) -> dict[str, Any]:
+    """The dataset; it is made unless an earlier case on a shared server made it."""
+    found = api.get(f"/api/v1/datasets/{DATASET}")
+    return make_dataset(api, *source_ids) if found.status_code == 404 else dict(ok(found)["dataset"])
+
+
 def upload(api: TestClient, *comments: dict[str, Any], full: str = SOURCE) -> None:
     """Upload comments by sync."""
     ok(api.post(f"/api/v1/sources/{full}/sync", json={"comments": list(comments)}))

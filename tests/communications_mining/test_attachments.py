@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from cm_world import SOURCE, comment, make_dataset, make_source, upload
+from cm_world import SOURCE, comment, make_dataset, make_source, the_source, upload
 from starlette.testclient import TestClient
 
 from conftest import ok
@@ -140,7 +140,7 @@ def test_a_file_may_come_as_the_whole_body(api: TestClient) -> None:
 )
 def test_a_bad_form_is_refused(shared_api: TestClient, form: dict[str, Any], word: str) -> None:
     """A form without the part `file`, with two, or that cannot be read answers 400."""
-    make_source(shared_api)
+    the_source(shared_api)
     upload(shared_api, with_files())
     answer = shared_api.put(f"{PRIVATE}/a/audio", **form)
     assert (answer.status_code, answer.json()["status"]) == (400, "error")

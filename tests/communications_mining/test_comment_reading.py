@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from cm_world import SOURCE, comment, make_source, upload
+from cm_world import SOURCE, comment, make_source, the_source, upload
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
@@ -109,7 +109,7 @@ def test_bounds_of_a_list_are_inclusive(api: TestClient) -> None:
 )
 def test_a_bad_list_is_refused(shared_api: TestClient, query: str, word: str) -> None:
     """Every bad parameter answers 400 and is named."""
-    make_source(shared_api)
+    the_source(shared_api)
     answer = shared_api.get(f"{PRIVATE}?{query}")
     assert (answer.status_code, answer.json()["status"]) == (400, "error")
     assert word in answer.json()["message"]
@@ -169,7 +169,7 @@ def test_no_charge_is_accepted(api: TestClient, query: str) -> None:
 )
 def test_a_comment_beyond_its_limits_is_refused(shared_api: TestClient, change: dict[str, Any], word: str) -> None:
     """The batch is refused as a whole with a message that names the field."""
-    make_source(shared_api)
+    the_source(shared_api)
     answer = shared_api.post(
         f"/api/v1/sources/{SOURCE}/sync", json={"comments": [comment("good"), comment("a") | change]}
     )

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from cm_world import DATASET, STREAMS, make_dataset, make_source, upload
+from cm_world import DATASET, STREAMS, make_dataset, make_source, the_dataset, upload
 from cm_world import comment as full_comment
 from starlette.testclient import TestClient
 
@@ -91,7 +91,7 @@ def test_recent_goes_on_behind_the_first_page(api: TestClient) -> None:
 )
 def test_a_bad_flat_comment_refuses_the_batch(shared_api: TestClient, change: dict[str, Any]) -> None:
     """400, nothing stored and no source made."""
-    make_dataset(shared_api)
+    the_dataset(shared_api)
     answer = shared_api.post(f"{VOC}/sync", json={"comments": [flat("good"), flat("0a") | change]})
     assert answer.status_code == 400
     assert ok(shared_api.get("/api/v1/sources"))["sources"] == []

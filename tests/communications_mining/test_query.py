@@ -201,10 +201,10 @@ def test_attribute_filters_join_the_filter(application: Application, api: TestCl
         ({"more": 1}, "more"),
     ],
 )
-def test_a_bad_query_is_refused(shared_api: TestClient, change: dict[str, Any], word: str) -> None:
+def test_a_bad_query_is_refused(api: TestClient, change: dict[str, Any], word: str) -> None:
     """Every bad field answers 400 in the envelope and is named."""
-    make_dataset(shared_api, fill(shared_api, 1))
-    answer = shared_api.post(PATH, json={"limit": 1, "filter": {}} | change)
+    make_dataset(api, fill(api, 1))
+    answer = api.post(PATH, json={"limit": 1, "filter": {}} | change)
     assert (answer.status_code, answer.json()["status"]) == (400, "error")
     assert word in answer.json()["message"]
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from cm_world import SOURCE, make_source
+from cm_world import SOURCE, make_source, the_source
 from starlette.testclient import TestClient
 
 from conftest import ok
@@ -98,7 +98,7 @@ def test_a_bad_batch_is_refused_as_a_whole(
     shared_api: TestClient, change: dict[str, Any], status: int, word: str
 ) -> None:
     """The answer is an error in the envelope that names the field, and nothing is stored."""
-    make_source(shared_api)
+    the_source(shared_api)
     answer = shared_api.post(PATH, json={"documents": [document()], "transform_tag": TAG} | change)
     assert (answer.status_code, answer.json()["status"]) == (status, "error")
     assert word in answer.json()["message"]

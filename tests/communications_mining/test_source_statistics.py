@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from cm_world import annotate, comment, make_dataset, make_source, upload
+from cm_world import annotate, comment, make_dataset, make_source, the_source, upload
 from starlette.testclient import TestClient
 
 from conftest import ok
@@ -78,7 +78,7 @@ def test_a_source_keeps_what_it_was_given(api: TestClient) -> None:
 @pytest.mark.parametrize("tag", ["not-a-valid-transform-tag.0.ABCDEFGH", "generic", "generic.0.convker5", ""])
 def test_an_unknown_transform_tag_is_refused(shared_api: TestClient, method: str, tag: str) -> None:
     """The answer is 422 with exactly the words the client looks for."""
-    path = SOURCE if method == "PUT" else f"/api/v1/sources/id:{make_source(shared_api)}"
+    path = SOURCE if method == "PUT" else f"/api/v1/sources/id:{the_source(shared_api)}"
     answer = shared_api.request(method, path, json={"source": {"email_transform_tag": tag}})
     assert answer.status_code == 422
     assert answer.json() == {"status": "error", "message": f"The value '{tag}' is not a valid transform tag."}

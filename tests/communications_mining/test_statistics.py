@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from cm_world import DATASET, annotate, comment, make_dataset, make_source, upload
+from cm_world import DATASET, annotate, comment, make_dataset, make_source, the_dataset, the_source, upload
 from starlette.testclient import TestClient
 from test_query import teach
 
@@ -115,7 +115,7 @@ def test_a_series_spans_all_of_time(api: TestClient) -> None:
 )
 def test_a_bad_request_is_refused(shared_api: TestClient, change: dict[str, Any], word: str) -> None:
     """Every bad field answers 400 in the envelope and is named."""
-    make_dataset(shared_api, make_source(shared_api))
+    the_dataset(shared_api, the_source(shared_api))
     answer = shared_api.post(PATH, json=DEFAULT | change)
     assert (answer.status_code, answer.json()["status"]) == (400, "error")
     assert word in answer.json()["message"]

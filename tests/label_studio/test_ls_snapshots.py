@@ -11,8 +11,9 @@ from label_studio_api import CONFIG, choice, errors_of, imported, make_project
 from starlette.testclient import TestClient
 
 from conftest import ok
-from headrace.core import snapshots, tasks
+from headrace.core import snapshots, task_views, tasks
 from headrace.core.datasets import Dataset
+from headrace.core.errors import NotFound
 from headrace.core.jobs import Job, JobState, LostLease
 from headrace.core.records import NewRecord
 from headrace.core.rights import Principal
@@ -163,10 +164,13 @@ def test_predictions_and_authors_come_in_full_when_asked_for(api: TestClient) ->
 
 
 def test_what_cannot_be_done_is_refused(api: TestClient) -> None:
-    """Views are not built, unknown words and formats invalid, unknown snapshots absent."""
+    """Unknown words and formats are invalid, unknown snapshots and views absent."""
     project, _ = some_tasks(api)
     path = f"/api/projects/{project}/exports/"
-    errors_of(api.post(path, json={"task_filter_options": {"view": 1}}), 501)
+    other = ok(api.post("/api/dm/views/", json={"project": make_project(api), "data": {}}))["id"]
+    for view in (other, other + 1):
+        answer = api.post(path, json={"task_filter_options": {"view": view}})
+        assert (answer.status_code, answer.json()["detail"]) == (404, "No View matches the given query.")
     errors_of(api.post(path, json={"task_filter_options": {"skipped": "sometimes"}}))
     number = made(api, project)["id"]
     errors_of(api.post(f"{path}{number}/convert", json={"export_type": "NOPE"}))
@@ -174,6 +178,44 @@ def test_what_cannot_be_done_is_refused(api: TestClient) -> None:
     errors_of(api.get(f"{path}{number + 1}"), 404)
     assert api.get(f"{path}{number + 1}").json()["detail"] == "No Export matches the given query."
     assert api.get(f"/api/projects/{make_project(api)}/exports/{number}").status_code == 404
+
+
+def view_of(api: TestClient, project: int, operator: str, value: str) -> int:
+    """The id of a view of the tasks whose text satisfies an operator."""
+    item = {"filter": "filter:tasks:data.text", "operator": operator, "type": "String", "value": value}
+    data = {"title": "V", "filters": {"conjunction": "and", "items": [item]}}
+    return int(ok(api.post("/api/dm/views/", json={"project": project, "data": data}))["id"])
+
+
+@pytest.mark.parametrize(("operator", "value", "texts"), [("not_contains", "b", "acd"), ("regex", "^[ac]$", "ac")])
+def test_a_snapshot_of_a_view(both: TestClient, operator: str, value: str, texts: str) -> None:
+    """It holds what the view shows, counted, and the other options apply beside; conversions show the same."""
+    project, _ = some_tasks(both)
+    options = {"view": view_of(both, project, operator, value)}
+    snapshot = made(both, project, task_filter_options=options)
+    assert [task["data"]["text"] for task in download(both, project, snapshot["id"]).json()] == list(texts)
+    assert snapshot["counters"] == {"task_number": len(texts)}
+    ok(both.post(f"/api/projects/{project}/exports/{snapshot['id']}/convert", json={"export_type": "CSV"}))
+    completed(both, project, snapshot["id"])
+    rows = download(both, project, snapshot["id"], "CSV").text.splitlines()[1:]
+    assert len(rows) == len(texts.replace("c", ""))  # a table has no row for a task that was only skipped
+    skipped = content(both, project, task_filter_options={**options, "skipped": "only"})
+    assert [task["data"]["text"] for task in skipped] == ["c"]
+
+
+def test_a_snapshot_whose_view_was_deleted_fails(store: Store, tmp_path: Path) -> None:
+    """The reason is told, and nothing is in it."""
+    who, dataset, _ = begin(store)
+
+    def viewed(tx: Tx) -> tuple[int, Snapshot]:
+        view = task_views.create(tx, who, dataset.id, {})
+        options = {"task_filter_options": {"view": view.id}}
+        return view.id, snapshots.create(tx, who, dataset.id, title="", options=options)
+
+    view_id, snapshot = store.write(viewed)
+    store.write(lambda tx: task_views.delete(tx, who, view_id))
+    with pytest.raises(NotFound, match="view"):
+        export_job.run(claim(store, snapshot), context(store, tmp_path))
 
 
 def test_a_deleted_snapshot_is_gone(api: TestClient) -> None:

@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 
 from conftest import ok
 from headrace.app import Application
-from headrace.core.shortlist import Aim
+from headrace.core.shortlist import Aim, Listed
 from headrace.core.store import Tx
 from headrace.storage.schema_work import work
 
@@ -352,7 +352,8 @@ def test_queue_holds_only_what_is_unfinished(both: TestClient, either: Applicati
 def test_the_shortlist_comes_first(application: Application, api: TestClient, title: str, aim: Aim) -> None:
     """An order with an aim offers what is most worth labelling first, and then the rest, so that none is missed."""
     project, ids = tasks_of(api, 4, sampling=f"{title} sampling")
-    application.store.write(lambda tx: tx.shortlists.offer(project, [ids[1], ids[3]], {aim: [0.4, 0.9]}))
+    found = {aim: [Listed(ids[1], 0.4), Listed(ids[3], 0.9)]}
+    application.store.write(lambda tx: tx.shortlists.offer(project, [ids[1], ids[3]], found))
     offered = []
     while (task := next_id(api, project)) is not None:
         offered.append(task)

@@ -24,7 +24,7 @@ STDOUT = Path("-")
 
 def choice_options(command: F) -> F:
     """The options that all exports of conversations have."""
-    for option in (
+    options: tuple[Callable[[F], F], ...] = (
         click.option("--limit", type=click.IntRange(1), help="at most so many lines"),
         click.option("--lang", help="only trees whose prompt is in this language"),
         click.option(
@@ -39,7 +39,8 @@ def choice_options(command: F) -> F:
         click.option("--synthetic", type=click.Choice(TAKES), default="include", show_default=True),
         click.option("--spam", type=click.Choice(TAKES), default="exclude", show_default=True, help="not accepted"),
         click.option("--deleted", type=click.Choice(TAKES), default="exclude", show_default=True),
-    ):
+    )
+    for option in options:
         command = option(command)
     return command
 
@@ -59,13 +60,8 @@ def write(store: Store, output: Path, form: Form, choice: Choice) -> None:
 def chosen(options: dict[str, Any], **more: Any) -> Choice:
     """What the options choose; `more` are those that only one export has."""
     states = options.pop("states")
-    takes = {name: Take(options.pop(name)) for name in ("deleted", "spam", "synthetic")}
-    return Choice(
-        states=None if "all" in states else frozenset(map(TreeState, states)),
-        **takes,
-        **options,
-        **more,
-    )
+    takes: dict[str, Any] = {name: Take(options.pop(name)) for name in ("deleted", "spam", "synthetic")}
+    return Choice(states=None if "all" in states else frozenset(map(TreeState, states)), **takes, **options, **more)
 
 
 def form_of(layout: Layout, *, seed: str | None = None, best_only: bool = False) -> Form:

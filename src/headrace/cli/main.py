@@ -10,6 +10,7 @@ from headrace import __version__
 from headrace.app import Application, admin_of, create_app
 from headrace.cli import demo, export, sample
 from headrace.cli.database import opened, settings_help, storage_options, told
+from headrace.cli.kiln import commands as kiln_commands
 from headrace.core import users
 from headrace.core.times import format_timestamp
 from headrace.server import serve as serve_app
@@ -121,4 +122,13 @@ def revoke_token(token_id: int, data: Path | None, database_url: str | None) -> 
 
 
 main.add_command(demo.command)
+export.group.add_command(kiln_commands.export_command)
 main.add_command(export.group)
+
+
+@main.group("import")
+def import_group() -> None:
+    """Read into a running server what others keep."""
+
+
+import_group.add_command(kiln_commands.import_command)

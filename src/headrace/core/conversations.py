@@ -136,8 +136,7 @@ def open_(tx: "Tx", who: Principal, needs: tuple[Permission, ...] = WORK) -> Con
     if not found.id:
         _create(tx, found.dataset.project_id)
         found = load(tx, who, needs)
-    tx.trees.hold(found.id)
-    return load(tx, who, needs)
+    return load(tx, who, needs) if tx.trees.hold(found.id) else found
 
 
 def configure(tx: "Tx", who: Principal, changes: Mapping[str, object]) -> Config:

@@ -200,25 +200,33 @@ def _field(raw: Mapping[str, Any], entities: Mapping[str, Definition]) -> Defini
 
 
 def _with_rules(found: Definition, raw: Mapping[str, Any]) -> Definition:
+    """The definition with the rules of another one beside its own."""
     rules = raw.get("rules")
     if not isinstance(rules, dict):
         return found
-    choices = tuple(
-        Choice(name=str(item["name"]), values=tuple(map(str, item["values"]))) for item in rules.get("choices") or ()
-    )
     return replace(
         found,
         patterns=(*found.patterns, *patterns(rules.get("regex"))),
-        choices=found.choices + choices,
+        choices=(*found.choices, *_choices(rules.get("choices"))),
         region=found.region or str(rules.get("region") or ""),
     )
 
 
 def patterns(regex: object) -> list[str]:
-    """The patterns of a rule: a text, `{"pattern"}` or `{"templates": [{"pattern"}]}`."""
+    """The patterns of a rule: a text, `{"pattern"}` or `{"templates": [{"pattern"}]}`; of anything else, none."""
     if isinstance(regex, str):
         return [regex]
     if not isinstance(regex, dict):
         return []
-    found = [item.get("pattern") for item in (regex, *(regex.get("templates") or ()))]
+    found = [item.get("pattern") for item in (regex, *_dicts(regex.get("templates")))]
     return [pattern for pattern in found if isinstance(pattern, str)]
+
+
+def _choices(choices: object) -> list[Choice]:
+    found = [(item.get("name"), item.get("values")) for item in _dicts(choices)]
+    return [Choice(name=str(name), values=tuple(map(str, some))) for name, some in found if isinstance(some, list)]
+
+
+def _dicts(items: object) -> list[dict[str, Any]]:
+    # Rules were once stored as they came.
+    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []

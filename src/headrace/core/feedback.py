@@ -1,10 +1,14 @@
 """Feedback: free words on a run, each a record of its own so that two people never overwrite each other."""
 
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from headrace.core import run_tasks
+from headrace.core import correction_rules, run_tasks
+from headrace.core.content import Kind
 from headrace.core.errors import NotFound
+from headrace.core.records import Record
 from headrace.core.rights import Permission, Principal
 from headrace.core.runs import Place
 from headrace.core.users import User
@@ -34,15 +38,20 @@ class Feedbacks(Protocol):
     def of_record(self, record_id: int) -> list[Feedback]:
         """All feedback on a run, oldest first."""
 
+    def of_records(self, record_ids: Sequence[int]) -> dict[int, list[Feedback]]:
+        """All feedback on those of the runs that have any, oldest first."""
+
     def delete(self, record_id: int, feedback_id: int) -> bool:
         """Remove feedback from a run; False when it is not there."""
 
 
 def add(tx: "Tx", who: Principal, place: Place, run_id: int, *, text: str, origin: str) -> Feedback:
     """Store the caller's feedback on a run; raises NotFound."""
-    dataset_id = _require(tx, who, place, run_id, change=True)
+    task, record = _require(tx, who, place, run_id, change=True)
     made = tx.feedback.insert(run_id, author_id=who.user_id, text=text, origin=origin)
-    _tell(tx, who, place, dataset_id, "feedback.created", made.id, run_id)
+    _tell(tx, who, place, task.dataset.id, "feedback.created", made.id, run_id)
+    if record.kind == Kind.RUN:
+        correction_rules.follow_feedback(tx, who, task, run_id, json.loads(record.body))
     return made
 
 
@@ -50,20 +59,27 @@ def of_run(tx: "Tx", who: Principal, place: Place, run_id: int) -> tuple[list[Fe
     """All feedback on a run, oldest first, with its authors by id; raises NotFound."""
     _require(tx, who, place, run_id)
     found = tx.feedback.of_record(run_id)
+    return found, authors(tx, found)
+
+
+def authors(tx: "Tx", found: Iterable[Feedback]) -> dict[int, User]:
+    """Those who gave the feedback, by id."""
     known = ((author_id, tx.users.get(author_id)) for author_id in {item.author_id for item in found})
-    return found, {author_id: user for author_id, user in known if user is not None}
+    return {author_id: user for author_id, user in known if user is not None}
 
 
 def remove(tx: "Tx", who: Principal, place: Place, run_id: int, feedback_id: int) -> None:
     """Remove feedback; raises NotFound."""
-    dataset_id = _require(tx, who, place, run_id, change=True)
+    task, _ = _require(tx, who, place, run_id, change=True)
     if not tx.feedback.delete(run_id, feedback_id):
         raise NotFound("there is no such feedback", fields={"feedback": feedback_id})
-    _tell(tx, who, place, dataset_id, "feedback.deleted", feedback_id, run_id)
+    _tell(tx, who, place, task.dataset.id, "feedback.deleted", feedback_id, run_id)
 
 
-def _require(tx: "Tx", who: Principal, place: Place, run_id: int, *, change: bool = False) -> int:
-    """Check that the run is there and what the caller may do; answers the dataset's id. A writer holds the run."""
+def _require(
+    tx: "Tx", who: Principal, place: Place, run_id: int, *, change: bool = False
+) -> tuple[run_tasks.RunTask, Record]:
+    """The run and its task, after a check of what the caller may do. A writer holds the run."""
     task = run_tasks.load(tx, who, *place)
     if change:
         who.require(task.dataset.project_id, Permission.REVIEW)
@@ -72,7 +88,7 @@ def _require(tx: "Tx", who: Principal, place: Place, run_id: int, *, change: boo
         found = tx.records.by_ids([run_id], [task.source_id])
     if not found:
         raise NotFound("there is no such run", fields={"task_run": run_id})
-    return task.dataset.id
+    return task, found[0]
 
 
 def _tell(tx: "Tx", who: Principal, place: Place, dataset_id: int, kind: str, feedback_id: int, run_id: int) -> None:

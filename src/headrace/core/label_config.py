@@ -7,13 +7,14 @@ The XML names objects (what is shown, read from the task's data by `$name`) and 
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from xml.parsers import expat
 
 from headrace.core.errors import Invalid
 
 MAX_CONFIG_CHARACTERS = 1_000_000
 MAX_CONFIG_DEPTH = 100
+KEPT_CHARACTERS = 20_000
 SHOWN_CHARACTERS = 1_000
 SEPARATOR = " > "
 
@@ -191,6 +192,10 @@ def parse(xml: str) -> LabelConfig:
 
     Tags it does not know pass through. A document type declaration is refused, so no entity is ever expanded.
     """
+    return _kept(xml) if len(xml) <= KEPT_CHARACTERS else _parsed(xml)
+
+
+def _parsed(xml: str) -> LabelConfig:
     tags = _outline(xml)
     _check_names(tags)
     controls = {id(tag): tag for tag in tags if _is_control(tag)}
@@ -204,6 +209,10 @@ def parse(xml: str) -> LabelConfig:
         objects=tuple(_object(tag) for tag in tags if _is_object(tag)),
         required=tuple(_required(tags)),
     )
+
+
+# Every task and every annotation is read by its project's configuration (benchmark requests).
+_kept = lru_cache(maxsize=256)(_parsed)
 
 
 def _is_control(tag: _Tag) -> bool:

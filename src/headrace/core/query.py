@@ -194,8 +194,9 @@ def _by_label(tx: "Tx", label: str, cursor: _Cursor) -> Ranker:
 
 def _by_worth(tx: "Tx", finder: Finder, aim: Aim) -> Ranker:
     """Ranks by what labelling a record would teach; what is not on the shortlist comes last."""
-    worths = tx.shortlists.worths(finder.selection.dataset_id or 0, aim)
-    return lambda ids: [(round((1.0 - worths.get(number, -1.0)) * _RANK_STEPS), number) for number in ids]
+    listed = tx.shortlists.best(finder.selection.dataset_id or 0, aim, MAX_RANKED)
+    places = {record_id: place for place, record_id in enumerate(listed)}
+    return lambda ids: [(places.get(number, len(places)), number) for number in ids]
 
 
 def _cursor(tx: "Tx", dataset: Dataset, request: QueryRequest) -> _Cursor:

@@ -41,6 +41,20 @@ def problem(scale: str, value: float, what: str) -> str | None:
     return None
 
 
+def normalised(scale: str, value: float) -> float | None:
+    """The value as 0..1, from the least to the most of its scale; None for the custom scale, which has no ends."""
+    if scale not in WHOLE_NUMBERS:
+        return None
+    least, most, _, _ = WHOLE_NUMBERS[scale]
+    return (value - least) / (most - least)
+
+
+def is_high(rating: Mapping[str, Any] | None) -> bool:
+    """True for four stars or more, and for a pass."""
+    value = None if rating is None or rating.get("value") is None else normalised(rating["type"], rating["value"])
+    return value is not None and value >= (0.75 if rating and rating["type"] == Scale.FIVE_STAR else 1)
+
+
 def labels(rating: Mapping[str, Any] | None, requirements: Mapping[str, str]) -> Iterator[str]:
     """The dataset labels that say what a rating says, `Rating > 4 stars`; a requirement's under its name.
 

@@ -57,11 +57,23 @@ class Chain(NamedTuple):
     followed: bool
 
 
+class Deleted(NamedTuple):
+    """Runs that are gone."""
+
+    record_ids: Sequence[int]
+
+
+class Said(NamedTuple):
+    """A run on which feedback was given or taken back."""
+
+    record_id: int
+
+
 class Changes(NamedTuple):
-    """What happened to the runs of a task behind a position, in order: a record as it is now, or a deletion's ids."""
+    """What happened to the runs of a task behind a position, in order: a run as it is now, deletions, feedback."""
 
     page: RunPage
-    items: Sequence[Record | Sequence[int]]
+    items: Sequence[Record | Deleted | Said]
     position: Position
     at_end: bool
 
@@ -116,7 +128,7 @@ def changes(tx: "Tx", who: Principal, place: Place, position: Position, limit: i
     ordered = sorted(seen, key=lambda item: item.position)
     visible = _page(tx, who, task, [item for item in ordered if isinstance(item, Record)])
     shown_by_id = {record.id: record for record in visible.records}
-    items = [shown_by_id[item.id] if isinstance(item, Record) else _deleted(item) for item in ordered]
+    items = [shown_by_id[item.id] if isinstance(item, Record) else _told(item) for item in ordered]
     return Changes(visible, [item for item in items if item], end or max(position, head), end is None)
 
 
@@ -125,9 +137,13 @@ def _page(tx: "Tx", who: Principal, task: RunTask, found: list[Record]) -> RunPa
     return RunPage(task=task, records=shown(tx, who, found), text_keys=source.text_keys if source else ())
 
 
-def _deleted(event: Event) -> list[int]:
-    ids = event.data.get("records") if event.kind == "records.deleted" else None
-    return [int(id_) for id_ in ids] if isinstance(ids, list) else []
+def _told(event: Event) -> Deleted | Said | None:
+    ids, record_id = event.data.get("records"), event.data.get("record_id")
+    if event.kind == "records.deleted" and isinstance(ids, list):
+        return Deleted([int(id_) for id_ in ids])
+    if event.kind in ("feedback.created", "feedback.deleted") and isinstance(record_id, int):
+        return Said(record_id)
+    return None
 
 
 def _trace_length(record: Record) -> int:

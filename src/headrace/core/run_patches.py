@@ -81,7 +81,9 @@ def submit(tx: "Tx", who: Principal, place: Place, patches: Mapping[str, Documen
     return batch_id
 
 
-def status(tx: "Tx", who: Principal, place: Place, batch_id: int, start: int, limit: int) -> tuple[Batch, Job, list[Patch]]:
+def status(
+    tx: "Tx", who: Principal, place: Place, batch_id: int, start: int, limit: int
+) -> tuple[Batch, Job, list[Patch]]:
     """A batch, its job, and its patches from a place on; raises NotFound."""
     task = run_tasks.load(tx, who, *place)
     batch = tx.patches.get(batch_id)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from headrace.core import annotations, content, learning, records, run_tasks, run_values
+from headrace.core import annotations, content, correction_rules, learning, records, run_tasks, run_values
 from headrace.core.annotations import Assigned, Judgement
 from headrace.core.content import Kind
 from headrace.core.errors import Conflict, HeadraceError, NotFound
@@ -116,6 +116,7 @@ def create(
     record_id = insert_many(tx, who, task, [(whole, external_id)], labels)[0]
     if any(run_values.judgement_of(whole).values()):
         _say(tx, who, task, record_id, whole, labels)
+        correction_rules.follow(tx, who, task, record_id, whole)
     found = tx.records.by_ids([record_id], [task.source_id])[0]
     return replace(_shown(tx, who, task, found), created=True)
 
@@ -264,6 +265,7 @@ def _settle(tx: "Tx", who: Principal, task: RunTask, record_id: int, before: Doc
     tx.runs.update(task.source_id, facts_of(record_id, after, names), retag=before["tags"] != after["tags"])
     if judged:
         _say(tx, who, task, record_id, after, labels)
+        correction_rules.follow(tx, who, task, record_id, after)
     if run_values.content_of(before) != run_values.content_of(after):
         tx.events.add(
             "run.updated",

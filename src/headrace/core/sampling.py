@@ -40,7 +40,7 @@ def order_of(dataset: Dataset) -> Order:
 
 def ranked(tx: "Tx", dataset: Dataset, order: Order, place: int) -> list[int]:
     """The order's shortlist, then a pool of the unfinished tasks behind a record id, best first."""
-    listed = [item.record_id for item in tx.shortlists.best(dataset.id, order.aim, POOL)] if order.aim else []
+    listed = tx.shortlists.best(dataset.id, order.aim, POOL) if order.aim else []
     if order.rank is None:
         return listed
     known = set(listed)

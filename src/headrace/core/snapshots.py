@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
-from headrace.core import tasks
+from headrace.core import task_search, task_views, tasks, users
 from headrace.core.datasets import Dataset
-from headrace.core.errors import Conflict, NotBuilt, NotFound, Unacceptable
+from headrace.core.errors import Conflict, NotFound, Unacceptable
 from headrace.core.jobs import Job
 from headrace.core.projects import check_texts
 from headrace.core.rights import Principal
 from headrace.core.task_export import Detail, ExportFormat
+from headrace.core.task_filters import TaskQuery
+from headrace.core.task_search import Listing
 from headrace.core.task_selection import NEEDS, Choice, Selection, Wanted, note_export, prepared
 from headrace.core.times import format_timestamp
 
@@ -124,10 +126,12 @@ def create(
 ) -> Snapshot:
     """Store a snapshot and enqueue the job that fills it after `delay` seconds.
 
-    Raises NotBuilt for options that are not understood, Unacceptable when the dataset has MAX_SNAPSHOTS.
+    Raises NotFound for a view that the project does not have, Unacceptable when the dataset has MAX_SNAPSHOTS.
     """
     dataset = tasks.load_project(tx, who, dataset_id, *NEEDS)
-    choice_of(options)
+    view_id = _view_id(options)
+    if view_id is not None and task_views.get(tx, who, view_id).dataset_id != dataset.id:
+        raise NotFound("there is no such view", fields={"view": view_id})
     check_texts(title, None)
     if len(tx.snapshots.all(dataset.id)) >= MAX_SNAPSHOTS:
         raise Unacceptable(f"a project keeps at most {MAX_SNAPSHOTS} snapshots; delete one first")
@@ -203,11 +207,29 @@ def wanted(tx: "Tx", dataset: Dataset, snapshot: Snapshot) -> Wanted:
     return prepared(tx, dataset, Selection(annotated=choice.annotated is True), choice, detail)
 
 
+def listing(tx: "Tx", dataset: Dataset, snapshot: Snapshot) -> tuple[Principal, Listing] | None:
+    """The tasks of the view that a snapshot is of, as its maker sees them; None when it is of no view.
+
+    Raises NotFound when the view or its maker has been deleted since, Forbidden when they lost the right.
+    """
+    view_id = _view_id(snapshot.options)
+    if view_id is None:
+        return None
+    author = tx.users.get(snapshot.author_id)
+    if author is None:
+        raise NotFound("whoever asked for the snapshot was deleted", fields={"user": snapshot.author_id})
+    who = users.principal(author)
+    return who, task_search.begin(tx, who, TaskQuery(), project_id=dataset.id, view_id=view_id)
+
+
+def _view_id(options: Mapping[str, Mapping[str, object] | None]) -> int | None:
+    asked = (options.get("task_filter_options") or {}).get("view")
+    return asked if isinstance(asked, int) else None
+
+
 def choice_of(options: Mapping[str, Mapping[str, object] | None]) -> Choice:
-    """Which tasks and annotations the options of a snapshot ask for; without any, all. Raises NotBuilt for a view."""
+    """Which tasks and annotations the options of a snapshot ask for beside its view; without any, all."""
     asked, kinds = options.get("task_filter_options") or {}, options.get("annotation_filter_options")
-    if asked.get("view") is not None:
-        raise NotBuilt("headrace does not take snapshots of a view yet")
     shown = None
     if kinds is not None:
         given = {name: kinds.get(name) for name in KINDS}

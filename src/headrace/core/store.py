@@ -8,6 +8,7 @@ from headrace.core.access_tokens import AccessTokens
 from headrace.core.annotations import Annotations
 from headrace.core.attachments import Attachments
 from headrace.core.buckets import Buckets
+from headrace.core.correction_rules import Corrections
 from headrace.core.datasets import Datasets
 from headrace.core.drafts import Drafts
 from headrace.core.events import Events
@@ -19,11 +20,13 @@ from headrace.core.jobs import Jobs
 from headrace.core.matching import Queries
 from headrace.core.messages import Messages
 from headrace.core.models import Models, Predictions
+from headrace.core.origins import Origins
 from headrace.core.persons import Persons
 from headrace.core.profiles import Profiles
 from headrace.core.projects import Projects
 from headrace.core.queue import Queue
 from headrace.core.records import Records
+from headrace.core.run_patches import Patches
 from headrace.core.runs import Runs
 from headrace.core.scores import Scores
 from headrace.core.shortlist import Shortlists
@@ -112,6 +115,12 @@ class Tx(Protocol):
     def runs(self) -> Runs: ...
     @property
     def feedback(self) -> Feedbacks: ...
+    @property
+    def corrections(self) -> Corrections: ...
+    @property
+    def origins(self) -> Origins: ...
+    @property
+    def patches(self) -> Patches: ...
     @property
     def shortlists(self) -> Shortlists: ...
     @property

@@ -77,7 +77,10 @@ class Tasks(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wanted:
-    """What an export takes and how it is written. `position` is the head of the log at its start."""
+    """What an export takes and how it is written; of the selected tasks only those `among` these ids, unless None.
+
+    `position` is the head of the log at its start.
+    """
 
     dataset: Dataset
     source: Source
@@ -86,6 +89,7 @@ class Wanted:
     choice: Choice
     detail: Detail
     position: Position
+    among: frozenset[int] | None = None
 
 
 def begin(
@@ -194,7 +198,7 @@ def _page(tx: "Tx", wanted: Wanted, after: int, limit: int) -> tuple[list[TaskKe
     if tx.datasets.get(wanted.dataset.id, None) is None:
         raise NotFound("the project was deleted during its export", fields={"project": wanted.dataset.id})
     keys = tx.tasks.keys(wanted.dataset.id, wanted.source.id, wanted.selection, after, limit)
-    ids = [key.id for key in keys]
+    ids = [key.id for key in keys if wanted.among is None or key.id in wanted.among]
     said = _by_record(tx.annotations.of_records(wanted.dataset.id, ids))
     predicted = task_predictions.of_records(tx, wanted.dataset, ids)
     records = tx.records.by_ids(ids, [wanted.source.id])
@@ -202,7 +206,9 @@ def _page(tx: "Tx", wanted: Wanted, after: int, limit: int) -> tuple[list[TaskKe
     chosen = [row for row in rows if _is_chosen(wanted, row)]
     files = tx.uploads.names_of(wanted.dataset.id, ids)
     drafts: dict[int, list[Draft]] = {}
-    for draft in tx.drafts.of_records(wanted.dataset.id, ids, wanted.detail.drafts_of) if wanted.detail.drafts_of else ():
+    for draft in (
+        tx.drafts.of_records(wanted.dataset.id, ids, wanted.detail.drafts_of) if wanted.detail.drafts_of else ()
+    ):
         drafts.setdefault(draft.record_id, []).append(draft)
     return keys, [row._replace(drafts=drafts.get(row.record.id, ()), file=files.get(row.record.id)) for row in chosen]
 

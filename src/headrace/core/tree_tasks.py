@@ -18,7 +18,7 @@ from headrace.core.persons import Person
 from headrace.core.rights import Principal
 from headrace.core.text_labels import Mode
 from headrace.core.tree_choice import FAMILIES, REPLIES, WRITING, Family
-from headrace.core.trees import Candidate, TreeState, rankable
+from headrace.core.trees import Candidate, Draws, TreeState, rankable
 from headrace.core.work import NewWork, NotOpen, Work, WorkState
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ K = TaskKind
 SECOND = 1_000_000
 COUNTED = 1000
 """How far available messages are counted; beyond it the number does not matter to anybody."""
+SAMPLED = 50
+"""How far they are counted to choose one of them, and out of how many a message to answer is chosen."""
 MAX_DRAW = 2**31 - 1
 MAX_FRONTEND_ID = 200
 
@@ -88,6 +90,16 @@ class Task:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class _Asked:
+    """Who wants to know what there is to do in a language, and how far that is counted."""
+
+    collection: Conversations
+    person: Person
+    lang: str
+    counted: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class _Asking:
     """Somebody who wants a task in a language, with what can be offered to them."""
 
@@ -102,7 +114,9 @@ def availability(tx: "Tx", who: Principal, person: Person, lang: str, rng: rando
     """How many tasks of each kind there are for a person in a language; `random` is the sum. May run the lottery."""
     collection = conversations.open_(tx, who)
     tree_growth.lottery(tx, who, collection, lang, tree_growth.DRAWS_PER_LOOK, rng)
-    found = _look(tx, collection, person, message_changes.checked_lang(lang), K.RANDOM).available
+    message_changes.checked_lang(lang)
+    asked = _Asked(collection=collection, person=person, lang=lang, counted=COUNTED)
+    found = _look(tx, asked, K.RANDOM, rng).available
     return {kind: sum(found.values()) if kind is K.RANDOM else found.get(kind, 0) for kind in TaskKind}
 
 
@@ -128,7 +142,8 @@ def request(
         raise fault(Fault.TOO_MANY_PENDING, "this user has too many tasks that are not answered")
     message_changes.checked_lang(lang)
     tree_growth.lottery(tx, who, collection, lang, tree_growth.DRAWS_PER_REQUEST, rng)
-    asking = _look(tx, collection, person, lang, kind)
+    asked = _Asked(collection=collection, person=person, lang=lang, counted=SAMPLED)
+    asking = _look(tx, asked, kind, rng)
     chosen = tree_choice.kind_of(rng, asking.available) if kind is K.RANDOM else kind
     if chosen is None or not asking.available.get(chosen):
         raise fault(Fault.TASK_NOT_AVAILABLE, f"there is no task of the kind {kind.value} for this user now")
@@ -226,39 +241,48 @@ def not_open(state: WorkState) -> Exception:
     return fault(Fault.TASK_ALREADY_DONE, "the task is done")
 
 
-def _look(tx: "Tx", collection: Conversations, person: Person, lang: str, wanted: TaskKind) -> _Asking:
+def _look(tx: "Tx", asked: _Asked, wanted: TaskKind, rng: random.Random) -> _Asking:
     """What can be offered to a person in a language: of one kind, or of every kind for `random`."""
     kinds = [kind for kind in (K.INITIAL_PROMPT, *FAMILIES) if kind is wanted or wanted is K.RANDOM]
-    places = _places(tx, collection, person, lang, [kind for kind in REPLIES if kind in kinds])
+    places = {kind: _places(tx, asked, kind, rng.randint(0, MAX_DRAW)) for kind in REPLIES if kind in kinds}
     available: dict[TaskKind, int] = {}
     for kind in kinds:
         if kind is K.INITIAL_PROMPT:
-            available[kind] = _prompts(tx, collection, lang)
+            available[kind] = _prompts(tx, asked.collection, asked.lang)
         elif kind in places:
             available[kind] = len(places[kind])
         else:
-            available[kind] = tx.trees.available(collection.id, lang, kind, person.id, COUNTED)
-    return _Asking(collection=collection, person=person, lang=lang, available=available, places=places)
-
-
-def _prompts(tx: "Tx", collection: Conversations, lang: str) -> int:
-    return tree_choice.prompts_wanted(
-        collection.config,
-        lang,
-        growing=tx.trees.count(collection.id, lang, TreeState.GROWING),
-        reviewed=tx.trees.count(collection.id, lang, TreeState.INITIAL_PROMPT_REVIEW),
-        waiting=tx.trees.count(collection.id, lang, TreeState.PROMPT_LOTTERY_WAITING),
+            available[kind] = tx.trees.available(asked.collection.id, asked.lang, kind, asked.person.id, asked.counted)
+    return _Asking(
+        collection=asked.collection, person=asked.person, lang=asked.lang, available=available, places=places
     )
 
 
-def _places(
-    tx: "Tx", collection: Conversations, person: Person, lang: str, kinds: Sequence[TaskKind]
-) -> dict[TaskKind, Sequence[Candidate]]:
-    """The messages that the person may answer now, by the kind of reply."""
-    candidates = {kind: tx.trees.extendible(collection.id, lang, kind, person.id) for kind in kinds}
-    trees = sorted({item.tree_id for found in candidates.values() for item in found})
-    leases = tx.trees.leases(collection.id, trees, tx.now() - collection.config.recent_tasks_span_sec * SECOND)
-    return {kind: tree_choice.open_places(found, leases) for kind, found in candidates.items()}
+def _prompts(tx: "Tx", collection: Conversations, lang: str) -> int:
+    counts = tx.trees.young(collection.id, lang)
+    return tree_choice.prompts_wanted(
+        collection.config,
+        lang,
+        growing=counts.get(TreeState.GROWING, 0),
+        reviewed=counts.get(TreeState.INITIAL_PROMPT_REVIEW, 0),
+        waiting=counts.get(TreeState.PROMPT_LOTTERY_WAITING, 0),
+    )
+
+
+def _places(tx: "Tx", asked: _Asked, kind: TaskKind, start: int) -> list[Candidate]:
+    """Messages that the person may answer now, from a random one on, as many as are counted or all there are."""
+    collection, found = asked.collection, list[Candidate]()
+    since = tx.now() - collection.config.recent_tasks_span_sec * SECOND
+    for least, most in ((start, MAX_DRAW), (0, start - 1)):
+        while len(found) < asked.counted:
+            draws = Draws(least, most, asked.counted)
+            some = tx.trees.extendible(collection.id, asked.lang, kind, asked.person.id, draws)
+            trees = sorted({item.tree_id for item in some})
+            found += tree_choice.open_places(some, tx.trees.leases(collection.id, trees, since))
+            if len(some) < asked.counted:
+                break
+            least = some[-1].draw + 1
+    return found[: asked.counted]
 
 
 def _offered(

@@ -72,6 +72,15 @@ class Candidate(NamedTuple):
     live_children: int
     room: int
     """How many more messages its tree takes."""
+    draw: int = 0
+
+
+class Draws(NamedTuple):
+    """A span of the random numbers of messages, both ends included, and how many messages of it are wanted."""
+
+    least: int
+    most: int
+    limit: int
 
 
 class Lease(NamedTuple):
@@ -85,8 +94,11 @@ class Lease(NamedTuple):
 class Trees(Protocol):
     """Storage of trees: the queries behind each rule of what is available to whom."""
 
-    def hold(self, dataset_id: int) -> None:
-        """Let others that write in the collection wait until this transaction ends."""
+    def hold(self, dataset_id: int) -> bool:
+        """Let others that write in the collection wait until this transaction ends.
+
+        True when somebody else may have written since this transaction began, so that what was read is read again.
+        """
 
     def insert(self, tree: Tree) -> None:
         """Store a new tree."""
@@ -102,6 +114,9 @@ class Trees(Protocol):
 
     def count(self, dataset_id: int, lang: str, state: TreeState) -> int:
         """How many trees of a language are in a state."""
+
+    def young(self, dataset_id: int, lang: str) -> dict[TreeState, int]:
+        """How many trees of a language are in each state up to growing; states without any are left out."""
 
     def ids(self, dataset_id: int, states: Sequence[TreeState], lang: str | None = None) -> list[int]:
         """The trees in these states, by id."""
@@ -126,8 +141,9 @@ class Trees(Protocol):
     def pick(self, dataset_id: int, lang: str, kind: TaskKind, person_id: int, draw: int) -> int | None:
         """The message with the least draw from this one on (or of all) of those that `available` counts."""
 
-    def extendible(self, dataset_id: int, lang: str, kind: TaskKind, person_id: int) -> list[Candidate]:
-        """The messages that call for this kind of reply, in trees with room, and may be offered to the person."""
+    def extendible(self, dataset_id: int, lang: str, kind: TaskKind, person_id: int, draws: Draws) -> list[Candidate]:
+        """Some of the messages that call for this kind of reply, in trees with room, and may be offered to the person:
+        those with draws in a span, in their order, up to a limit."""
 
     def leases(self, dataset_id: int, tree_ids: Sequence[int], since: int) -> list[Lease]:
         """Places for replies in these trees handed out since an instant, not answered and not given back."""

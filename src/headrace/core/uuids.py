@@ -17,9 +17,15 @@ class Kind(IntEnum):
     REVISION = 6
 
 
+_SMALL = {kind: f"{_FIRST}-{kind:04x}-8000-8000-" for kind in Kind}
+_SMALL_LIMIT = 1 << 48
+
+
 def uuid_of(number: int, kind: Kind) -> str:
     """The UUID of something; the UUIDs of a kind sort like the numbers, of 63 bits, that they carry."""
-    low = number & 0xFFFFFFFFFFFF
+    if 0 <= number < _SMALL_LIMIT:
+        return f"{_SMALL[kind]}{number:012x}"
+    low = number & (_SMALL_LIMIT - 1)
     return f"{_FIRST}-{kind:04x}-8{number >> 62:03x}-{0x8000 | number >> 48 & 0x3FFF:04x}-{low:012x}"
 
 

@@ -33,7 +33,7 @@ def description(dialects: Sequence[Dialect], *, title: str, version: str) -> dic
                 )
     document = described.openapi()
     for route in (route for dialect in dialects for route in dialect.routes):
-        _add_examples(document["paths"][route.shown], route)
+        _add_examples(document["paths"][compile_path(route.shown)[1]], route)
     return document
 
 

@@ -6,15 +6,18 @@ The pieces of the JSON file are its two brackets and one page of tasks each, so 
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from headrace.core import snapshots, task_export, task_selection, tasks
+from headrace.core import snapshots, task_export, task_search, task_selection, tasks
 from headrace.core.jobs import Job
 from headrace.core.label_config import LabelConfig, parse
+from headrace.core.rights import Principal
 from headrace.core.snapshots import SnapshotFile, SnapshotState
 from headrace.core.store import Store, Tx
 from headrace.core.task_export import ExportFormat, Task
+from headrace.core.task_regex import search
+from headrace.core.task_search import Listing
 from headrace.core.task_selection import Wanted
 
 if TYPE_CHECKING:
@@ -26,12 +29,13 @@ GONE = "the snapshot was deleted"
 
 @dataclass(frozen=True, kw_only=True)
 class _Work:
-    """A file to fill, from the dataset or from the snapshot's JSON file."""
+    """A file to fill, from the dataset (of which a view may want some tasks) or from the snapshot's JSON file."""
 
     file: SnapshotFile
     content: SnapshotFile
     config: LabelConfig
     wanted: Wanted
+    view: tuple[Principal, Listing] | None
 
 
 def run(job: Job, ctx: "JobContext") -> None:
@@ -39,6 +43,8 @@ def run(job: Job, ctx: "JobContext") -> None:
     work = ctx.store.write(lambda tx: _begin(tx, job))
     if work is None:
         return
+    if work.view is not None:
+        work = replace(work, wanted=_seen(work.wanted, *work.view, ctx))
     digest, size, count = hashlib.md5(usedforsecurity=False), 0, 0
     for sequence, (text, tasks_in_it) in enumerate(_pieces(ctx.store, work)):
         data = text.encode()
@@ -48,6 +54,12 @@ def run(job: Job, ctx: "JobContext") -> None:
     known = count if work.file.format is ExportFormat.JSON else None
     md5 = digest.hexdigest()
     ctx.store.write(lambda tx: snapshots.complete(tx, job, work.file, md5=md5, size=size, task_count=known))
+
+
+def _seen(wanted: Wanted, who: Principal, listing: Listing, ctx: "JobContext") -> Wanted:
+    """What is wanted of the tasks that a view shows."""
+    found = task_search.find(ctx.store, who, listing, lambda pattern, texts: ctx.pool.run(search, pattern, texts))
+    return replace(wanted, among=frozenset(found.ids))
 
 
 def failed(job: Job, ctx: "JobContext", error: str) -> None:
@@ -85,6 +97,7 @@ def _begin(tx: Tx, job: Job) -> _Work | None:
         content=snapshot.content,
         config=parse(dataset.label_config or tasks.EMPTY_CONFIG),
         wanted=snapshots.wanted(tx, dataset, snapshot),
+        view=snapshots.listing(tx, dataset, snapshot) if file.format is ExportFormat.JSON else None,
     )
 
 

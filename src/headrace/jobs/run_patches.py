@@ -1,4 +1,4 @@
-"""The patch job: tries the patches of a batch in order, some in each transaction, with their results and the progress."""
+"""The patch job: tries the patches of a batch in order, some in each transaction, and keeps what came of them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

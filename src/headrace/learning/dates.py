@@ -15,36 +15,18 @@ FIRST_YEAR, LAST_YEAR = 1900, 2199
 
 _YEAR = re.compile(r"(?<!\d)(?:19|2[01])\d\d(?!\d)")
 _BEFORE = r"(?<![\w./-])"
-_AFTER = r"(?![\w]|[./-]\d)"
-_NUMERIC = re.compile(
-    _BEFORE
-    + r"(?:(?P<y>\d{4})(?P<s>[-/])(?P<m>\d{1,2})(?P=s)(?P<d>\d{1,2})(?:(?=T\d\d:)|"
-    + _AFTER
-    + r")|(?P<a>\d{1,2})(?P<t>[./-])(?P<b>\d{1,2})(?P=t)(?P<z>\d{4})"
-    + _AFTER
-    + ")"
-)
+_AFTER = r"(?!\w|[./-]\d)"
 _GAP = r"(?:[ \u00a0]{1,2}|\r?\n)"
-_WORD = r"(?P<{}>[^\W\d_]{{3,12}})\.?"
+_MONTH = r"(?P<m>[^\W\d_]{3,12})\.?"
+_ISO = re.compile(rf"{_BEFORE}(?P<y>\d{{4}})(?P<s>[-/])(?P<m>\d{{1,2}})(?P=s)(?P<d>\d{{1,2}})(?:(?=T\d\d:)|{_AFTER})")
+_NUMERIC = re.compile(rf"{_BEFORE}(?P<a>\d{{1,2}})(?P<s>[./-])(?P<b>\d{{1,2}})(?P=s)(?P<y>\d{{4}}){_AFTER}")
 _DAY_FIRST = re.compile(
-    _BEFORE
-    + r"(?P<d>\d{1,2})(?:st|nd|rd|th|er|\.|º)?"
-    + _GAP
-    + r"?(?:(?:of|de)"
-    + _GAP
-    + ")?"
-    + _WORD.format("m")
-    + r",?"
-    + _GAP
-    + r"(?:de"
-    + _GAP
-    + r")?(?P<y>\d{4})"
-    + _AFTER,
+    rf"{_BEFORE}(?P<d>\d{{1,2}})(?:st|nd|rd|th|er|\.|º)?{_GAP}?(?:(?:of|de){_GAP})?"
+    rf"{_MONTH},?{_GAP}(?:de{_GAP})?(?P<y>\d{{4}}){_AFTER}",
     re.IGNORECASE,
 )
 _MONTH_FIRST = re.compile(
-    r"(?<!\w)" + _WORD.format("m") + _GAP + r"(?P<d>\d{1,2})(?:st|nd|rd|th)?,?" + _GAP + r"(?P<y>\d{4})" + _AFTER,
-    re.IGNORECASE,
+    rf"(?<!\w){_MONTH}{_GAP}(?P<d>\d{{1,2}})(?:st|nd|rd|th)?,?{_GAP}(?P<y>\d{{4}}){_AFTER}", re.IGNORECASE
 )
 
 
@@ -52,15 +34,11 @@ def find(text: str, region: str) -> Iterator[tuple[int, int, str]]:
     """Where each date stands, and the date in ISO 8601; not in order."""
     if not _YEAR.search(text):
         return
-    for match in _NUMERIC.finditer(text):
-        day = _numeric(match, region)
-        if day:
-            yield match.start(), match.end(), day.isoformat()
-    for match in (*_DAY_FIRST.finditer(text), *_MONTH_FIRST.finditer(text)):
-        month = months().get(match["m"].casefold())
-        day = _date(int(match["y"]), month, int(match["d"])) if month else None
-        if day:
-            yield match.start(), match.end(), day.isoformat()
+    for pattern in (_ISO, _NUMERIC, _DAY_FIRST, _MONTH_FIRST):
+        for match in pattern.finditer(text):
+            day = _numeric(match, region) if pattern is _NUMERIC else _named(match)
+            if day:
+                yield match.start(), match.end(), day.isoformat()
 
 
 @cache
@@ -84,16 +62,20 @@ def month_first(region: str) -> bool | None:
     return short.find("M") < short.find("d")
 
 
+def _named(match: re.Match[str]) -> date | None:
+    """The date of a match that says which number is the month, or names it."""
+    month = int(match["m"]) if match["m"].isdecimal() else months().get(match["m"].casefold())
+    return _date(int(match["y"]), month, int(match["d"])) if month else None
+
+
 def _numeric(match: re.Match[str], region: str) -> date | None:
-    if match["y"]:
-        return _date(int(match["y"]), int(match["m"]), int(match["d"]))
-    first, second, year = int(match["a"]), int(match["b"]), int(match["z"])
-    swapped = False if match["t"] == "." else month_first(region) if region else None
-    if swapped is None:
-        # Without a region only one reading may be possible.
+    """The date of two numbers and a year; without a region only when one order of the two is possible."""
+    first, second, year = int(match["a"]), int(match["b"]), int(match["y"])
+    month_ahead = False if match["s"] == "." else month_first(region)
+    if month_ahead is None:
         both = {_date(year, first, second), _date(year, second, first)} - {None}
         return both.pop() if len(both) == 1 else None
-    return _date(year, first, second) if swapped else _date(year, second, first)
+    return _date(year, first, second) if month_ahead else _date(year, second, first)
 
 
 def _date(year: int, month: int, day: int) -> date | None:

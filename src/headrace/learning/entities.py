@@ -7,10 +7,11 @@ from itertools import chain
 
 import phonenumbers
 from linkify_it import LinkifyIt
+from linkify_it.main import Match
 
 from headrace.core.entities import Choice, Definition, Hit, Kind
 from headrace.learning import dates, money
-from headrace.learning.patterns import BadPattern, compiled, spellings
+from headrace.learning.patterns import BadPattern, Pattern, compiled, spellings
 
 MAX_TEXT = 65_536
 PHONE_TRIES = 1000
@@ -74,9 +75,13 @@ def _matches(pattern: str, text: str) -> Iterator[Place]:
 
 
 @lru_cache(maxsize=64)
-def _spelled(choices: tuple[Choice, ...]) -> tuple[object, dict[str, str]]:
+def _spelled(choices: tuple[Choice, ...]) -> tuple[Pattern | None, dict[str, str]]:
+    """A pattern of all spellings and the name that each stands for; no pattern when that is too large."""
     names = {value.casefold(): choice.name for choice in reversed(choices) for value in choice.values if value}
-    return spellings(list(names)) if names else None, names
+    try:
+        return spellings(*(value for choice in choices for value in choice.values)) if names else None, names
+    except BadPattern:
+        return None, {}
 
 
 def _chosen(choices: tuple[Choice, ...], text: str) -> Iterator[Place]:
@@ -84,7 +89,7 @@ def _chosen(choices: tuple[Choice, ...], text: str) -> Iterator[Place]:
     pattern, names = _spelled(choices)
     if pattern is None:
         return
-    for match in pattern.finditer(text):  # type: ignore[attr-defined]
+    for match in pattern.finditer(text):
         start, end = match.span()
         if not (_joined(text, start) or _joined(text, end)):
             yield start, end, names.get(match.group().casefold(), match.group())
@@ -108,11 +113,17 @@ def _linkify() -> LinkifyIt:
     return LinkifyIt()
 
 
+@lru_cache(maxsize=1)
+def _links(text: str) -> list[Match]:
+    """The addresses of the text at hand, which two kinds ask for."""
+    return _linkify().match(text) or []
+
+
 def _emails(text: str, region: str) -> Iterator[Place]:
     """E-mail addresses, their domain in lower case."""
     if "@" not in text:
         return
-    for match in _linkify().match(text) or ():
+    for match in _links(text):
         if match.schema == "mailto:":
             start = match.index + (len("mailto:") if match.raw.casefold().startswith("mailto:") else 0)
             local, _, domain = text[start : match.last_index].rpartition("@")
@@ -123,7 +134,7 @@ def _urls(text: str, region: str) -> Iterator[Place]:
     """Web addresses with a scheme or `www.`; a bare name such as `setup.py` is too often none."""
     if "://" not in text and "www." not in text.casefold():
         return
-    for match in _linkify().match(text) or ():
+    for match in _links(text):
         if match.schema in LINKS or (not match.schema and match.raw[:4].casefold() == "www."):
             url = _ORIGIN.sub(lambda origin: origin[0].lower(), match.url, count=1)
             yield match.index, match.last_index, url

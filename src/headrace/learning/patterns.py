@@ -3,8 +3,11 @@
 Light enough for the serving process, which checks patterns before they are stored.
 """
 
+from typing import TypeAlias
+
 import re2
 
+Pattern: TypeAlias = re2._Regexp
 MAX_PROGRAM = 4000
 MAX_MEMORY = 8 << 20
 
@@ -13,7 +16,7 @@ class BadPattern(ValueError):
     """The text is no RE2 pattern, or its program is too large."""
 
 
-def compiled(pattern: str) -> re2._Regexp:
+def compiled(pattern: str) -> Pattern:
     """The pattern, ready to match; raises BadPattern, whose text says why."""
     found = _compiled(pattern)
     if found.programsize > MAX_PROGRAM:
@@ -21,13 +24,14 @@ def compiled(pattern: str) -> re2._Regexp:
     return found
 
 
-def spellings(values: list[str]) -> re2._Regexp:
+def spellings(*values: str) -> Pattern:
     """A pattern that matches any of the values, the longest first, in upper or lower case; raises BadPattern."""
-    longest_first = sorted(values, key=lambda value: (-len(value), value))
+    either = {spelling for value in values if value for spelling in (value, value.casefold())}
+    longest_first = sorted(either, key=lambda value: (-len(value), value))
     return _compiled("(?i)" + "|".join(map(re2.escape, longest_first)))
 
 
-def _compiled(pattern: str) -> re2._Regexp:
+def _compiled(pattern: str) -> Pattern:
     options = re2.Options()
     options.log_errors = False
     options.max_mem = MAX_MEMORY

@@ -116,11 +116,11 @@ def _ring(number: int, frame: object) -> None:
 
 def worth_of(request: messages.Predict, model: Model, probabilities: worth.Floats) -> Worth | None:
     """What labelling each text would teach, if that was asked for."""
-    if request.weights is None:
+    if request.thresholds is None:
         return None
     return Worth(
         uncertainty=worth.uncertainty(probabilities).tolist(),
-        need=worth.need(probabilities, request.weights).tolist(),
+        need=worth.neediest(worth.need(probabilities, request.thresholds)),
         novelty=worth.novelty(request.texts, model.terms),
     )
 

@@ -1,19 +1,48 @@
 """Statements of annotations. Every write settles which annotation of a record is the current one."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, bindparam, delete, func, insert, select, update
+from sqlalchemy import BigInteger, Row, Select, bindparam, delete, func, insert, select, text, update
 
 from headrace.core.annotations import Annotation, AnnotationCounts, Assigned, Judgement
 from headrace.storage.schema import annotations, records
 from headrace.storage.schema_views import tallies
 from headrace.storage.schema_work import drafts
-from headrace.storage.session import Repository, dumps, loads
-from headrace.storage.tallies import WHOLE, counts, tallied
+from headrace.storage.session import Repository, among, dumps, loads
+from headrace.storage.tallies import WHOLE, Said, counts, held, retell
 
 NO_LABELS = "[]"
+# As declared: SQLite takes a partial index only for the very words of its condition.
+CURRENT = text("annotations.current")
+# Built once: building them took several times what running them does (benchmark requests).
+ALL = select(annotations).where(annotations.c.dataset_id == bindparam("dataset"))
+GET = select(annotations).where(annotations.c.id == bindparam("annotation"))
+OF_RECORDS = ALL.where(among(annotations.c.record_id, "records")).order_by(annotations.c.id)
+CURRENT_OF = ALL.where(among(annotations.c.record_id, "records"), CURRENT)
+AUTHORED = (
+    ALL.where(
+        annotations.c.record_id == bindparam("record"),
+        annotations.c.author_id == bindparam("author"),
+        annotations.c.result.is_(None),
+    )
+    .order_by(annotations.c.id.desc())
+    .limit(1)
+)
+SOME = select(annotations.c.id).where(annotations.c.dataset_id == bindparam("dataset"), CURRENT)
+AT_LEAST = select(func.count()).select_from(SOME.limit(bindparam("most")).subquery())
+COUNT = select(func.coalesce(func.sum(tallies.c.total), 0)).where(
+    tallies.c.dataset_id == bindparam("dataset"), tallies.c.author_id == WHOLE
+)
+INSERT = insert(annotations)
+REPLACE = update(annotations).where(annotations.c.id == bindparam("annotation"))
+MARK = update(annotations).where(among(annotations.c.id, "those")).values(current=bindparam("marked"))
+COUNT_ON = (
+    update(records)
+    .where(among(records.c.id, "those"))
+    .values(annotated=records.c.annotated + bindparam("change", type_=BigInteger))
+)
 MOVE = (
     update(annotations)
     .where(annotations.c.id == bindparam("annotation"))
@@ -69,106 +98,119 @@ def _values(judgement: Judgement) -> dict[str, object]:
     }
 
 
+def _said(x: int, n: int, annotation_id: int, record_id: int, author_id: int, judgement: Judgement) -> Said:
+    """A new judgement among what is said of its record."""
+    cancelled, ground_truth, blank = judgement.cancelled, judgement.ground_truth, judgement.blank
+    return Said(x, n, annotation_id, record_id, author_id, cancelled, ground_truth, blank, False)
+
+
+def _settled(said: Iterable[Said]) -> list[Said]:
+    """The same in the order of the log, with the current one of each record: the newest that was not skipped, unless
+    it has been cleared."""
+    ordered = sorted(said)
+    newest = {item.record_id: item.id for item in ordered if not item.cancelled}
+    return [item._replace(current=newest.get(item.record_id) == item.id and not item.blank) for item in ordered]
+
+
 class AnnotationRepository(Repository):
     """See `core.annotations.Annotations`."""
 
     def insert(self, dataset_id: int, rows: Sequence[tuple[int, int, Judgement]]) -> list[int]:
         now = self.session.now()
+        record_ids = sorted({record_id for record_id, _, _ in rows})
+        before = held(self.session, dataset_id, record_ids)
         x, places = self.session.take_positions(len(rows))
         ids = self.session.take_ids("annotations", len(rows))
-        values = [
-            _values(judgement)
-            | {
-                "id": annotation_id,
-                "dataset_id": dataset_id,
-                "record_id": record_id,
-                "author_id": author_id,
-                "current": False,
-                "created_at": now,
-                "updated_at": now,
-                "x": x,
-                "n": place,
-            }
+        new = [
+            _said(x, place, annotation_id, record_id, author_id, judgement)
             for annotation_id, place, (record_id, author_id, judgement) in zip(ids, places, rows, strict=True)
         ]
-        record_ids = sorted({record_id for record_id, _, _ in rows})
-        with tallied(self.session, dataset_id, record_ids):
-            self.session.run(insert(annotations), values)
-        self._settle(dataset_id, record_ids)
+        after = _settled([*before, *new])
+        common = {"dataset_id": dataset_id, "created_at": now, "updated_at": now}
+        said_now = {item.id: item._asdict() for item in after}
+        self._leave(before, after)
+        self.session.run(
+            INSERT, [_values(row[2]) | common | said_now[number] for number, row in zip(ids, rows, strict=True)]
+        )
+        self._enter(dataset_id, before, after, written=ids)
         return list(ids)
 
     def update(self, annotation_id: int, judgement: Judgement) -> None:
-        x, places = self.session.take_positions(1)
-        known = self.get(annotation_id)
+        known = self.session.first(GET, {"annotation": annotation_id})
         if known is None:
             return
-        changes = {**_values(judgement), "updated_at": self.session.now(), "x": x, "n": places[0]}
-        with tallied(self.session, known.dataset_id, [known.record_id]):
-            self.session.run(update(annotations).where(annotations.c.id == annotation_id).values(**changes))
-        self._settle(known.dataset_id, [known.record_id])
+        before = held(self.session, known.dataset_id, [known.record_id])
+        x, places = self.session.take_positions(1)
+        others = [item for item in before if item.id != annotation_id]
+        if len(others) == len(before):
+            return
+        changed = _said(x, places[0], annotation_id, known.record_id, known.author_id, judgement)
+        after = _settled([*others, changed])
+        said_now = next(item._asdict() for item in after if item.id == annotation_id)
+        del said_now["id"]
+        self._leave(before, after)
+        values = _values(judgement) | said_now | {"updated_at": self.session.now(), "annotation": annotation_id}
+        self.session.run(REPLACE, values)
+        self._enter(known.dataset_id, before, after, written=[annotation_id])
 
     def move(self, dataset_id: int, moves: Sequence[tuple[int, int]]) -> None:
         if not moves:
             return
         targets = dict(moves)
         mine = self.session.among(annotations.c.id, list(targets))
-        left = self.session.rows(select(annotations.c.record_id, annotations.c.current).where(mine))
-        touched = sorted({*targets.values(), *(row.record_id for row in left)})
+        left = self.session.rows(select(annotations.c.record_id).where(mine))
+        before = held(self.session, dataset_id, sorted({*targets.values(), *(row.record_id for row in left)}))
         x, places = self.session.take_positions(len(targets))
-        with tallied(self.session, dataset_id, touched):
-            # None is current on the way: a record has one current annotation at most.
-            self.session.run(update(annotations).where(mine, self._current()).values(current=False))
-            self._count(sorted(row.record_id for row in left if row.current), -1)
-            moved = zip(targets.items(), places, strict=True)
-            rows = [{"annotation": number, "to": record_id, "at": x, "on": n} for (number, record_id), n in moved]
-            self.session.run(MOVE, rows)
-        self._settle(dataset_id, touched)
+        places_of = dict(zip(targets, places, strict=True))
+        moved = [
+            item._replace(record_id=targets[item.id], x=x, n=places_of[item.id])
+            for item in before
+            if item.id in targets
+        ]
+        after = _settled([*(item for item in before if item.id not in targets), *moved])
+        self._leave(before, after)
+        self.session.run(
+            MOVE, [{"annotation": item.id, "to": item.record_id, "at": item.x, "on": item.n} for item in moved]
+        )
+        self._enter(dataset_id, before, after)
 
     def delete(self, annotation_ids: Sequence[int]) -> None:
         mine = self.session.among(annotations.c.id, annotation_ids)
-        touched: dict[int, list[int]] = {}
+        touched: dict[int, set[int]] = {}
         for row in self.session.rows(select(annotations.c.dataset_id, annotations.c.record_id).where(mine)):
-            touched.setdefault(row.dataset_id, []).append(row.record_id)
+            touched.setdefault(row.dataset_id, set()).add(row.record_id)
+        leaving = frozenset(annotation_ids)
         for dataset_id, record_ids in sorted(touched.items()):
-            self._settle(dataset_id, sorted(set(record_ids)), leaving=frozenset(annotation_ids))
-            with tallied(self.session, dataset_id, record_ids):
-                self.session.run(delete(annotations).where(mine, annotations.c.dataset_id == dataset_id))
+            before = held(self.session, dataset_id, sorted(record_ids))
+            after = _settled([item for item in before if item.id not in leaving])
+            self._leave(before, after)
+            self.session.run(delete(annotations).where(mine, annotations.c.dataset_id == dataset_id))
+            self._enter(dataset_id, before, after)
         self.session.run(delete(drafts).where(self.session.among(drafts.c.annotation_id, annotation_ids)))
 
     def get(self, annotation_id: int) -> Annotation | None:
-        row = self.session.first(select(annotations).where(annotations.c.id == annotation_id))
+        row = self.session.first(GET, {"annotation": annotation_id})
         return _annotation(row) if row else None
 
     def of_records(self, dataset_id: int, record_ids: Sequence[int]) -> list[Annotation]:
         if not record_ids:
             return []
-        mine = self.session.among(annotations.c.record_id, record_ids)
-        return self._all(self._in(dataset_id).where(mine).order_by(annotations.c.id))
+        return self._all(OF_RECORDS, {"dataset": dataset_id, "records": record_ids})
 
     def current(self, dataset_id: int, record_ids: Sequence[int]) -> dict[int, Annotation]:
         if not record_ids:
             return {}
-        mine = self.session.among(annotations.c.record_id, record_ids)
-        return {found.record_id: found for found in self._all(self._in(dataset_id).where(mine, self._current()))}
+        found = self._all(CURRENT_OF, {"dataset": dataset_id, "records": record_ids})
+        return {annotation.record_id: annotation for annotation in found}
 
     def authored(self, dataset_id: int, record_id: int, author_id: int) -> Annotation | None:
-        statement = (
-            self._in(dataset_id)
-            .where(
-                annotations.c.record_id == record_id,
-                annotations.c.author_id == author_id,
-                annotations.c.result.is_(None),
-            )
-            .order_by(annotations.c.id.desc())
-            .limit(1)
-        )
-        found = self._all(statement)
+        found = self._all(AUTHORED, {"dataset": dataset_id, "record": record_id, "author": author_id})
         return found[0] if found else None
 
     def reviewed(
         self, dataset_id: int, after_record: int, limit: int, source_id: int | None = None
     ) -> list[Annotation]:
-        statement = self._in(dataset_id).where(self._current(), annotations.c.record_id > after_record)
+        statement = self._in(dataset_id).where(CURRENT, annotations.c.record_id > after_record)
         if source_id is not None:
             statement = statement.join(records, records.c.id == annotations.c.record_id)
             statement = statement.where(records.c.source_id == source_id)
@@ -188,13 +230,8 @@ class AnnotationRepository(Repository):
         return self.of_records(dataset_id, [row.record_id for row in self.session.rows(several)])
 
     def at_least(self, dataset_id: int, count: int) -> bool:
-        some = (
-            select(annotations.c.id)
-            .where(annotations.c.dataset_id == dataset_id, self._current())
-            .limit(count)
-            .subquery()
-        )
-        return self.session.conn.execute(select(func.count()).select_from(some)).scalar_one() >= count
+        found = self.session.conn.execute(AT_LEAST, {"dataset": dataset_id, "most": count})
+        return int(found.scalar_one()) >= count
 
     def authors(self, dataset_id: int) -> list[int]:
         author = annotations.c.author_id
@@ -202,9 +239,7 @@ class AnnotationRepository(Repository):
         return [row.author_id for row in self.session.rows(select(author).where(*mine).distinct().order_by(author))]
 
     def count(self, dataset_id: int) -> int:
-        whole = (tallies.c.dataset_id == dataset_id, tallies.c.author_id == WHOLE)
-        statement = select(func.coalesce(func.sum(tallies.c.total), 0)).where(*whole)
-        return int(self.session.conn.execute(statement).scalar_one())
+        return int(self.session.conn.execute(COUNT, {"dataset": dataset_id}).scalar_one())
 
     def counts(self, dataset_id: int, *, overlap: int, author_id: int) -> AnnotationCounts:
         return counts(self.session, dataset_id, overlap=overlap, author_id=author_id)
@@ -226,43 +261,31 @@ class AnnotationRepository(Repository):
     def _in(self, dataset_id: int) -> Select[Any]:
         return select(annotations).where(annotations.c.dataset_id == dataset_id)
 
-    def _all(self, statement: Select[Any]) -> list[Annotation]:
-        return [_annotation(row) for row in self.session.rows(statement)]
+    def _all(self, statement: Select[Any], given: Mapping[str, object] | None = None) -> list[Annotation]:
+        return [_annotation(row) for row in self.session.rows(statement, given)]
 
-    def _current(self) -> ColumnElement[bool]:
-        return annotations.c.current.is_(True) if self.session.postgres else annotations.c.current
+    def _leave(self, before: Sequence[Said], after: Sequence[Said]) -> None:
+        """Mark what is not current any more, first of all: a record has one current annotation at most."""
+        staying = {(item.id, item.record_id) for item in after if item.current}
+        self._mark([item.id for item in before if item.current and (item.id, item.record_id) not in staying], False)
 
-    def _settle(self, dataset_id: int, record_ids: Sequence[int], leaving: frozenset[int] = frozenset()) -> None:
-        """Mark the newest annotation of each record that was not skipped, unless it has been cleared.
-
-        Those `leaving` count no more; they are about to be deleted.
-        """
-        mine = (
-            annotations.c.dataset_id == dataset_id,
-            self.session.among(annotations.c.record_id, record_ids),
-        )
-        columns = ("id", "record_id", "blank", "cancelled", "current")
-        rows = self.session.rows(
-            select(*(annotations.c[name] for name in columns)).where(*mine).order_by(annotations.c.x, annotations.c.n)
-        )
-        newest = {row.record_id: row for row in rows if not row.cancelled and row.id not in leaving}
-        wanted = {row.id for row in newest.values() if not row.blank}
-        before = {row.id: row.record_id for row in rows if row.current}
-        gone = [number for number in before if number not in wanted]
-        new = sorted(wanted.difference(before))
-        self._mark(gone, False)
-        self._mark(new, True)
-        gained = {row.record_id for row in newest.values() if row.id in new}
-        lost = {before[number] for number in gone}
-        self._count(sorted(gained - lost), 1)
-        self._count(sorted(lost - gained), -1)
+    def _enter(
+        self, dataset_id: int, before: Sequence[Said], after: Sequence[Said], written: Collection[int] = ()
+    ) -> None:
+        """Mark what has become current, but for what was `written` so, and count what has changed."""
+        known = {(item.id, item.record_id) for item in before if item.current}
+        fresh = [item for item in after if item.current and (item.id, item.record_id) not in known]
+        self._mark([item.id for item in fresh if item.id not in written], True)
+        had = {record_id for _, record_id in known}
+        has = {item.record_id for item in after if item.current}
+        self._count(sorted(has - had), 1)
+        self._count(sorted(had - has), -1)
+        retell(self.session, dataset_id, before, after)
 
     def _mark(self, annotation_ids: Sequence[int], current: bool) -> None:
         if annotation_ids:
-            mine = self.session.among(annotations.c.id, annotation_ids)
-            self.session.run(update(annotations).where(mine).values(current=current))
+            self.session.run(MARK, {"those": annotation_ids, "marked": current})
 
     def _count(self, record_ids: Sequence[int], change: int) -> None:
         if record_ids:
-            mine = self.session.among(records.c.id, record_ids)
-            self.session.run(update(records).where(mine).values(annotated=records.c.annotated + change))
+            self.session.run(COUNT_ON, {"those": record_ids, "change": change})

@@ -6,8 +6,11 @@ from typing import Any
 from sqlalchemy import Row, Select, bindparam, delete, insert, select, update
 
 from headrace.core.datasets import Dataset, Label
+from headrace.core.origins import TASK
 from headrace.core.rights import Scope
 from headrace.core.sources import Ref
+from headrace.storage.origins import forget_origins
+from headrace.storage.patches import delete_batches
 from headrace.storage.projects import in_scope
 from headrace.storage.schema import (
     annotations,
@@ -24,12 +27,13 @@ from headrace.storage.schema import (
     streams,
     webhooks,
 )
+from headrace.storage.schema_kiln import corrections, patch_batches
 from headrace.storage.schema_learning import registered_models, shortlist
 from headrace.storage.schema_views import tallies, views
 from headrace.storage.schema_work import drafts, queue, queue_places, work
-from headrace.storage.session import Repository, dumps, loads
+from headrace.storage.session import Repository, among, dumps, loads
 from headrace.storage.snapshots import delete_snapshots
-from headrace.storage.sources import SourceRepository, lookups, naming
+from headrace.storage.sources import SourceRepository, lookups
 from headrace.storage.uploads import delete_uploads
 from headrace.storage.webhooks import forget_of
 
@@ -45,7 +49,14 @@ def _dataset(row: Row[Any], source_ids: tuple[int, ...]) -> Dataset:
     return Dataset(**values | {"settings": loads(row.settings), "source_ids": source_ids})
 
 
-BY_ID, BY_NAME = lookups(datasets, _select())
+LOOKUPS = lookups(datasets, _select())
+OWNING = (
+    _select().join(records, records.c.source_id == datasets.c.own_source_id).where(records.c.id == bindparam("record"))
+)
+OWNING_WITHIN = OWNING.where(among(datasets.c.project_id, "scope"))
+OWNER = select(datasets.c.id).where(datasets.c.own_source_id == bindparam("source"))
+VIEWING = select(dataset_sources.c.dataset_id).where(dataset_sources.c.source_id == bindparam("source"))
+KNOWN_LABELS = select(labels.c.name).where(labels.c.dataset_id == bindparam("dataset"), among(labels.c.name, "names"))
 SOURCES = (
     select(dataset_sources.c.source_id)
     .where(dataset_sources.c.dataset_id == bindparam("dataset_id"))
@@ -97,13 +108,7 @@ class DatasetRepository(Repository):
         return self._required(dataset_id)
 
     def get(self, ref: Ref, scope: Scope) -> Dataset | None:
-        statement = BY_ID if isinstance(ref, int) else BY_NAME
-        if scope is not None:
-            statement = statement.where(in_scope(self.session, datasets.c.project_id, scope))
-        row = self.session.first(statement, naming(ref))
-        if row is None:
-            return None
-        return _dataset(row, tuple(item.source_id for item in self.session.rows(SOURCES, {"dataset_id": row.id})))
+        return self._with_sources(LOOKUPS.first(self.session, ref, scope))
 
     def all(self, scope: Scope, project: str | None = None) -> list[Dataset]:
         statement = _select().where(in_scope(self.session, datasets.c.project_id, scope))
@@ -114,21 +119,15 @@ class DatasetRepository(Repository):
         return [_dataset(row, viewed.get(row.id, ())) for row in rows]
 
     def owning(self, record_id: int, scope: Scope) -> Dataset | None:
-        statement = (
-            select(datasets.c.id)
-            .join(records, records.c.source_id == datasets.c.own_source_id)
-            .where(records.c.id == record_id, in_scope(self.session, datasets.c.project_id, scope))
-        )
-        row = self.session.first(statement)
-        return self.get(row.id, scope) if row else None
+        statement = OWNING if scope is None else OWNING_WITHIN
+        return self._with_sources(self.session.first(statement, {"record": record_id, "scope": sorted(scope or ())}))
 
     def owner(self, source_id: int) -> int | None:
-        row = self.session.first(select(datasets.c.id).where(datasets.c.own_source_id == source_id))
+        row = self.session.first(OWNER, {"source": source_id})
         return int(row.id) if row else None
 
     def viewing(self, source_id: int) -> list[int]:
-        statement = select(dataset_sources.c.dataset_id).where(dataset_sources.c.source_id == source_id)
-        return [row.dataset_id for row in self.session.rows(statement)]
+        return [row.dataset_id for row in self.session.rows(VIEWING, {"source": source_id})]
 
     def update(self, dataset_id: int, changes: Mapping[str, object]) -> Dataset:
         values = {**changes, "updated_at": self.session.now()}
@@ -165,12 +164,15 @@ class DatasetRepository(Repository):
             labels,
             imports,
             work,
+            corrections,
             shortlist,
             registered_models,
         )
         for table in (*tables, dataset_sources, work, queue, queue_places, drafts):
             self.session.run(delete(table).where(table.c.dataset_id == dataset_id))
         delete_snapshots(self.session, dataset_id)
+        delete_batches(self.session, patch_batches.c.dataset_id == dataset_id)
+        forget_origins(self.session, TASK, dataset_id)
         forget_of(self.session, select(webhooks.c.id).where(webhooks.c.dataset_id == dataset_id))
         self.session.run(delete(datasets).where(datasets.c.id == dataset_id))
         if own is not None:
@@ -196,11 +198,15 @@ class DatasetRepository(Repository):
     def ensure_labels(self, dataset_id: int, names: Sequence[str]) -> None:
         if not names:
             return
-        mine = (labels.c.dataset_id == dataset_id, self.session.among(labels.c.name, names))
-        known = {row.name for row in self.session.rows(select(labels.c.name).where(*mine))}
+        known = {row.name for row in self.session.rows(KNOWN_LABELS, {"dataset": dataset_id, "names": names})}
         new = [Label(name=name, definition={}) for name in names if name not in known]
         if new:
             self.session.run(insert(labels), [_label_row(dataset_id, label) for label in new])
+
+    def _with_sources(self, row: Row[Any] | None) -> Dataset | None:
+        if row is None:
+            return None
+        return _dataset(row, tuple(item.source_id for item in self.session.known(SOURCES, {"dataset_id": row.id})))
 
     def _sources(self, dataset_ids: Sequence[int]) -> dict[int, tuple[int, ...]]:
         if not dataset_ids:

@@ -84,7 +84,7 @@ class SqliteStore:
     def read(self, fn: Callable[[Transaction], T]) -> T:
         """See `core.store.Store`."""
         with self._reader_engine.connect() as conn, translated():
-            return fn(Transaction(conn, epoch=self._epoch, postgres=False, wake=self._wake))
+            return fn(Transaction(conn, epoch=self._epoch, postgres=False, wake=self._wake, reading=True))
 
     def write(self, fn: Callable[[Transaction], T]) -> T:
         """See `core.store.Store`."""
@@ -136,7 +136,11 @@ class SqliteStore:
 
         @event.listens_for(engine, "begin")
         def start(conn: Connection) -> None:
-            conn.exec_driver_sql(begin)
+            if writer:
+                conn.exec_driver_sql(begin)
+            else:
+                # A reader never waits for anybody, so there is no error to translate (benchmark requests).
+                conn.connection.driver_connection.execute(begin)  # type: ignore[union-attr]
 
         return engine
 
@@ -226,7 +230,7 @@ class PostgresStore:
     def read(self, fn: Callable[[Transaction], T]) -> T:
         """See `core.store.Store`."""
         with self._snapshots.connect() as conn, translated():
-            return fn(Transaction(conn, epoch=self._epoch, postgres=True, wake=self._wake))
+            return fn(Transaction(conn, epoch=self._epoch, postgres=True, wake=self._wake, reading=True))
 
     def write(self, fn: Callable[[Transaction], T]) -> T:
         """See `core.store.Store`. Losing a race against another transaction is retried a few times."""

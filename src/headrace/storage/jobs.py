@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Row, and_, func, insert, or_, select, update
+from sqlalchemy import Row, and_, bindparam, func, insert, or_, select, update
 
 from headrace.core.jobs import LEASE_SECONDS, Job, JobState, LostLease
 from headrace.storage.schema import jobs
@@ -24,6 +24,7 @@ _COLUMNS = tuple(
         "updated_at",
     )
 )
+WAITING = select(jobs.c.id).where(jobs.c.key == bindparam("wanted"), jobs.c.state == JobState.QUEUED)
 
 
 def _job(row: Row[Any]) -> Job:
@@ -39,8 +40,7 @@ class JobRepository(Repository):
 
     def enqueue(self, kind: str, payload: Mapping[str, object], *, key: str | None = None, delay: float = 0.0) -> int:
         if key is not None:
-            waiting = select(jobs.c.id).where(jobs.c.key == key, jobs.c.state == JobState.QUEUED)
-            row = self.session.first(waiting)
+            row = self.session.first(WAITING, {"wanted": key})
             if row:
                 return int(row.id)
         now = self.session.now()

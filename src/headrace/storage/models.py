@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, delete, exists, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, bindparam, delete, exists, func, insert, select, update
 
 from headrace.core.errors import NotFound
 from headrace.core.imports import PushedPrediction
@@ -16,6 +16,12 @@ from headrace.storage.session import Repository, dumps, loads
 
 REGISTERED = ""
 """The digest of a version that was trained elsewhere and has no artefact."""
+LATEST = (
+    select(models)
+    .where(models.c.dataset_id == bindparam("dataset"))
+    .order_by(models.c.digest == REGISTERED, models.c.version.desc())
+    .limit(1)
+)
 
 
 def _model(row: Row[Any]) -> Model:
@@ -101,8 +107,7 @@ class ModelRepository(Repository):
         return row.name if row else None
 
     def latest(self, dataset_id: int) -> Model | None:
-        order = (models.c.digest == REGISTERED, models.c.version.desc())
-        row = self.session.first(select(models).where(models.c.dataset_id == dataset_id).order_by(*order).limit(1))
+        row = self.session.first(LATEST, {"dataset": dataset_id})
         return _model(row) if row else None
 
     def all(self, dataset_id: int, *, before: int | None, limit: int) -> list[Model]:

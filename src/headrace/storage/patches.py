@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import ColumnElement, bindparam, delete, insert, select, update
 
+from headrace.core.jobs import JobState
 from headrace.core.run_patches import Batch, Patch
+from headrace.storage.schema import jobs
 from headrace.storage.schema_kiln import batch_patches, patch_batches
 from headrace.storage.session import Repository, Session, dumps, loads
 
@@ -60,8 +62,10 @@ class PatchRepository(Repository):
         self.session.run(update(patch_batches).where(patch_batches.c.id == batch.id).values(changes))
 
     def unfinished(self, dataset_id: int) -> int:
-        mine = (patch_batches.c.dataset_id == dataset_id, patch_batches.c.done < patch_batches.c.size)
-        return len(self.session.rows(select(patch_batches.c.id).where(*mine)))
+        alive = jobs.c.state.in_([JobState.QUEUED, JobState.RUNNING])
+        joined = patch_batches.join(jobs, jobs.c.id == patch_batches.c.job_id)
+        mine = select(patch_batches.c.id).select_from(joined).where(patch_batches.c.dataset_id == dataset_id, alive)
+        return len(self.session.rows(mine))
 
     def prune(self, dataset_id: int, before: int) -> None:
         delete_batches(self.session, patch_batches.c.dataset_id == dataset_id, patch_batches.c.created_at < before)

@@ -3,14 +3,21 @@
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, func, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Row, bindparam, func, insert, select, tuple_, update
 
 from headrace.core.persons import Identity, Person, PersonMark, PersonRequest
 from headrace.storage.schema import users
 from headrace.storage.schema_trees import persons
-from headrace.storage.session import Repository, dumps
+from headrace.storage.session import Repository, among, dumps
 
 NOBODY = "person@example.org"
+NAMED = select(persons).where(
+    persons.c.client_id == bindparam("client"),
+    persons.c.auth_method == bindparam("method"),
+    persons.c.username == bindparam("name"),
+)
+SOME = select(persons).where(among(persons.c.user_id, "people"))
+CHANGE = update(persons).where(persons.c.user_id == bindparam("number"))
 
 
 def _person(row: Row[Any]) -> Person:
@@ -38,10 +45,7 @@ class PersonRepository(Repository):
         return self.some([person_id]).get(person_id)
 
     def find(self, client_id: int, auth_method: str, username: str) -> Person | None:
-        statement = select(persons).where(
-            persons.c.client_id == client_id, persons.c.auth_method == auth_method, persons.c.username == username
-        )
-        row = self.session.first(statement)
+        row = self.session.first(NAMED, {"client": client_id, "method": auth_method, "name": username})
         return _person(row) if row else None
 
     def named(self, auth_method: str, username: str) -> list[Person]:
@@ -51,7 +55,7 @@ class PersonRepository(Repository):
     def some(self, person_ids: list[int]) -> dict[int, Person]:
         if not person_ids:
             return {}
-        rows = self.session.rows(select(persons).where(self.session.among(persons.c.user_id, person_ids)))
+        rows = self.session.rows(SOME, {"people": list(person_ids)})
         return {row.user_id: _person(row) for row in rows}
 
     def page(self, request: PersonRequest) -> list[Person]:
@@ -70,7 +74,7 @@ class PersonRepository(Repository):
         old, new = asdict(before), asdict(after)
         changed = {name: value for name, value in new.items() if value != old[name]}
         if changed:
-            self.session.run(update(persons).where(persons.c.user_id == before.id).values(**changed))
+            self.session.run(CHANGE, {**changed, "number": before.id})
         if before.username != after.username:
             renamed = {"username": f"{after.auth_method}:{after.username}"}
             self.session.run(update(users).where(users.c.id == before.id).values(renamed))

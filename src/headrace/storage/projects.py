@@ -2,8 +2,10 @@
 
 from sqlalchemy import ColumnElement, Row, delete, func, insert, select, true, update
 
+from headrace.core.origins import PROJECT
 from headrace.core.projects import Project
 from headrace.core.rights import Scope
+from headrace.storage.origins import forget_origins
 from headrace.storage.schema import buckets, datasets, grants, projects, sources
 from headrace.storage.session import Repository, Session
 
@@ -59,6 +61,7 @@ class ProjectRepository(Repository):
 
     def delete(self, project_id: int) -> None:
         self.session.run(delete(grants).where(grants.c.project_id == project_id))
+        forget_origins(self.session, PROJECT, project_id)
         self.session.run(delete(projects).where(projects.c.id == project_id))
 
     def _one(self, condition: ColumnElement[bool], scope: Scope) -> Project | None:

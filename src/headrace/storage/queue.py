@@ -24,7 +24,7 @@ from headrace.core.queue import ANNOTATE
 from headrace.core.queue import overlap as overlap_of
 from headrace.storage.schema import SKIPPED, annotations, datasets, exceptions, records
 from headrace.storage.schema_work import BEGUN, OPEN_WORK, POSTPONED, drafts, queue, queue_places, work
-from headrace.storage.session import Repository, Session
+from headrace.storage.session import Repository, Session, among
 
 
 def enqueue(session: Session, source_id: int, first_number: int) -> None:
@@ -86,6 +86,21 @@ AHEAD = (
 ROOM = select(queue.c.record_id).where(
     queue.c.dataset_id == bindparam("dataset"), queue.c.people + _HELD < bindparam("overlap")
 )
+# Built once: every annotation runs them (benchmark requests).
+PEOPLE_WITH_SKIPS = (
+    select(annotations.c.record_id, func.count(annotations.c.author_id.distinct()).label("people"))
+    .where(
+        annotations.c.dataset_id == bindparam("dataset"),
+        annotations.c.blank.is_(False),
+        among(annotations.c.record_id, "records"),
+    )
+    .group_by(annotations.c.record_id)
+)
+PEOPLE = PEOPLE_WITH_SKIPS.where(annotations.c.cancelled.is_(False))
+_MINE = (queue.c.dataset_id == bindparam("dataset"), among(queue.c.record_id, "records"))
+QUEUED = select(queue).where(*_MINE)
+LEAVE = delete(queue).where(*_MINE)
+HOLD = select(records.c.id).where(among(records.c.id, "records")).order_by(records.c.id).with_for_update(key_share=True)
 
 
 class QueueRepository(Repository):
@@ -93,12 +108,12 @@ class QueueRepository(Repository):
 
     def settle(self, dataset: Dataset, record_ids: Sequence[int], *, overlap: int, skips: bool, freed: bool) -> None:
         self._hold(record_ids)
-        mine = self.session.among(annotations.c.record_id, record_ids)
-        people = {row.record_id: row.people for row in self.session.rows(self._people(dataset.id, skips).where(mine))}
+        given = {"dataset": dataset.id, "records": record_ids}
+        counted = self.session.rows(PEOPLE_WITH_SKIPS if skips else PEOPLE, given)
+        people = {row.record_id: row.people for row in counted}
         finished = [record_id for record_id, count in people.items() if count >= overlap]
         if finished:
-            here = self.session.among(queue.c.record_id, finished)
-            self.session.run(delete(queue).where(queue.c.dataset_id == dataset.id, here))
+            self.session.run(LEAVE, {"dataset": dataset.id, "records": finished})
         unfinished = [record_id for record_id in record_ids if people.get(record_id, 0) < overlap]
         back = self._requeue(dataset, {record_id: people.get(record_id, 0) for record_id in unfinished})
         if back or freed:
@@ -138,8 +153,8 @@ class QueueRepository(Repository):
         return next(iter(self._ids(mine.order_by(queue.c.record_id.desc()).limit(1))), 0)
 
     def people(self, dataset_id: int, record_ids: Sequence[int]) -> dict[int, int]:
-        mine = (queue.c.dataset_id == dataset_id, self.session.among(queue.c.record_id, record_ids))
-        return {row.record_id: row.people for row in self.session.rows(select(queue).where(*mine))}
+        rows = self.session.rows(QUEUED, {"dataset": dataset_id, "records": record_ids})
+        return {row.record_id: row.people for row in rows}
 
     def count(self, dataset_id: int, most: int) -> int:
         some = select(queue.c.record_id).where(queue.c.dataset_id == dataset_id).limit(most).subquery()
@@ -258,8 +273,7 @@ class QueueRepository(Repository):
     def _hold(self, record_ids: Sequence[int]) -> None:
         """Let two transactions that annotate the same record at once count one after the other."""
         if self.session.postgres:
-            mine = select(records.c.id).where(self.session.among(records.c.id, record_ids))
-            self.session.rows(mine.order_by(records.c.id).with_for_update(key_share=True))
+            self.session.rows(HOLD, {"records": record_ids})
 
     def _postponed(self, dataset_id: int, person_id: int) -> tuple[ColumnElement[bool], ...]:
         mine = (drafts.c.dataset_id == dataset_id, drafts.c.author_id == person_id)

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, Select, bindparam, delete, select, tuple_, update
 
 from headrace.core.errors import Conflict
+from headrace.core.origins import FEEDBACK
 from headrace.core.positions import Position
 from headrace.core.records import NewRecord, Record, TimeOrder, TimePage
 from headrace.core.sources import Source
@@ -22,10 +23,11 @@ from headrace.storage.schema import (
     runs,
     sources,
 )
+from headrace.storage.schema_kiln import corrections, origins
 from headrace.storage.schema_learning import shortlist
 from headrace.storage.schema_trees import OF_RECORDS, ORPHAN, messages
 from headrace.storage.schema_work import drafts, work
-from headrace.storage.session import Repository, Session
+from headrace.storage.session import Repository, Session, among
 from headrace.storage.tallies import forget
 
 COLUMNS = tuple(records.c[name] for name in Record._fields)
@@ -39,6 +41,17 @@ FOLLOWING = (
     )
     .order_by(records.c.x, records.c.n)
     .limit(bindparam("size"))
+)
+BY_EXTERNAL = SELECT.where(records.c.source_id == bindparam("source"), among(records.c.external_id, "keys"))
+BY_IDS = SELECT.where(among(records.c.id, "those"))
+TAKE_NUMBERS = (
+    update(sources)
+    .where(sources.c.id == bindparam("source"))
+    .values(
+        next_number=sources.c.next_number + bindparam("taken"),
+        record_count=sources.c.record_count + bindparam("taken"),
+    )
+    .returning(sources.c.next_number)
 )
 
 INSERT_SQLITE = f"INSERT INTO records ({NAMES}) VALUES ({', '.join('?' * len(Record._fields))})"
@@ -72,6 +85,7 @@ def delete_dependants(session: Session, matching: Callable[[ColumnElement[int]],
     """Remove what hangs on records: annotations, predictions, exceptions, attachments, work, run facts, feedback."""
     forget(session, matching(annotations.c.record_id))
     session.run(ORPHAN.where(matching(messages.c.tree_id)))
+    session.run(delete(origins).where(origins.c.kind == FEEDBACK, matching(origins.c.scope_id)))
     for table in (
         annotations,
         predictions,
@@ -82,6 +96,7 @@ def delete_dependants(session: Session, matching: Callable[[ColumnElement[int]],
         runs,
         run_tags,
         feedback,
+        corrections,
         shortlist,
         *OF_RECORDS,
     ):
@@ -139,14 +154,13 @@ class RecordRepository(Repository):
     def by_external(self, source_id: int, external_ids: Sequence[str]) -> list[Record]:
         if not external_ids:
             return []
-        known = self.session.among(records.c.external_id, external_ids)
-        return self._records(SELECT.where(records.c.source_id == source_id, known))
+        return self._records(BY_EXTERNAL, {"source": source_id, "keys": external_ids})
 
     def by_ids(self, record_ids: Sequence[int], source_ids: Sequence[int]) -> list[Record]:
         if not record_ids:
             return []
         allowed = set(source_ids)
-        found = self._records(SELECT.where(self.session.among(records.c.id, record_ids)))
+        found = self._records(BY_IDS, {"those": record_ids})
         by_id = {record.id: record for record in found if record.source_id in allowed}
         return [by_id[record_id] for record_id in record_ids if record_id in by_id]
 
@@ -230,13 +244,7 @@ class RecordRepository(Repository):
         return [Record._make(row) for row in self.session.tuples(statement, parameters)]
 
     def _take_numbers(self, source_id: int, count: int) -> int:
-        statement = (
-            update(sources)
-            .where(sources.c.id == source_id)
-            .values(next_number=sources.c.next_number + count, record_count=sources.c.record_count + count)
-            .returning(sources.c.next_number)
-        )
-        row = self.session.first(statement)
+        row = self.session.first(TAKE_NUMBERS, {"source": source_id, "taken": count})
         if row is None:
             raise Conflict("the source was deleted meanwhile", fields={"source": source_id})
         return int(row.next_number) - count

@@ -1,16 +1,16 @@
 """Statements of runs: what can be asked of them without reading their documents."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, delete, exists, func, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Select, bindparam, delete, exists, func, insert, select, tuple_, update
 
 from headrace.core.records import Record
 from headrace.core.run_lists import RunFilter
 from headrace.core.run_mirrors import RunFacts
 from headrace.storage.records import SELECT
 from headrace.storage.schema import records, run_tags, runs
-from headrace.storage.session import Repository, dumps, loads
+from headrace.storage.session import Repository, among, dumps, loads
 
 
 def _values(source_id: int, row: RunFacts) -> dict[str, object]:
@@ -23,43 +23,61 @@ def _values(source_id: int, row: RunFacts) -> dict[str, object]:
     }
 
 
+# Built once: every change of a run runs them (benchmark requests).
+INSERT, TAG = insert(runs), insert(run_tags)
+REPLACE = update(runs).where(runs.c.record_id == bindparam("numbered"))
+UNTAG = delete(run_tags).where(run_tags.c.record_id == bindparam("numbered"))
+LABELS = select(runs.c.record_id, runs.c.labels).where(
+    runs.c.source_id == bindparam("source"), among(runs.c.record_id, "records")
+)
+# Not by the source too: SQLite would look through all of it.
+LOCKED = SELECT.where(among(records.c.id, "records")).order_by(records.c.id).with_for_update()
+
+_CHILD = runs.alias("child")
+PAGE = (
+    SELECT.where(
+        records.c.source_id == bindparam("source"),
+        ~exists().where(_CHILD.c.parent_id == records.c.id, _CHILD.c.source_id == records.c.source_id),
+    )
+    .order_by(records.c.timestamp.desc(), records.c.id.desc())
+    .limit(bindparam("size"))
+)
+
+
 class RunRepository(Repository):
     """See `core.runs.Runs`."""
 
     def insert(self, source_id: int, rows: Sequence[RunFacts]) -> None:
-        self.session.run(insert(runs), [_values(source_id, row) for row in rows])
+        self.session.run(INSERT, [_values(source_id, row) for row in rows])
         self._tag(source_id, rows)
 
     def update(self, source_id: int, facts: RunFacts, *, retag: bool) -> None:
-        mine = runs.c.record_id == facts.record_id
-        if not self.session.run(update(runs).where(mine).values(_values(source_id, facts))):
+        if not self.session.run(REPLACE, _values(source_id, facts) | {"numbered": facts.record_id}):
             self.insert(source_id, [facts])
         elif retag:
-            self.session.run(delete(run_tags).where(run_tags.c.record_id == facts.record_id))
+            self.session.run(UNTAG, {"numbered": facts.record_id})
             self._tag(source_id, [facts])
 
     def _tag(self, source_id: int, rows: Sequence[RunFacts]) -> None:
         tags = [{"record_id": row.record_id, "source_id": source_id, "tag": tag} for row in rows for tag in row.tags]
         if tags:
-            self.session.run(insert(run_tags), tags)
+            self.session.run(TAG, tags)
 
     def labels(self, source_id: int, record_ids: Sequence[int]) -> dict[int, tuple[str, ...]]:
-        wanted = (runs.c.source_id == source_id, self.session.among(runs.c.record_id, record_ids))
-        rows = self.session.rows(select(runs.c.record_id, runs.c.labels).where(*wanted))
+        rows = self.session.rows(LABELS, {"source": source_id, "records": record_ids})
         return {row.record_id: tuple(loads(row.labels)) for row in rows}
 
     def locked(self, source_id: int, record_ids: Sequence[int]) -> list[Record]:
         if not record_ids:
             return []
-        statement = SELECT.where(records.c.source_id == source_id, self.session.among(records.c.id, record_ids))
-        return self._records(statement.order_by(records.c.id).with_for_update())
+        return [one for one in self._records(LOCKED, {"records": record_ids}) if one.source_id == source_id]
 
     def page(self, source_id: int, wanted: RunFilter) -> list[Record]:
-        key = (records.c.timestamp, records.c.id)
-        statement = SELECT.where(records.c.source_id == source_id, *self._conditions(wanted), ~self._followed())
+        conditions = list(self._conditions(wanted))
         if wanted.after is not None:
-            statement = statement.where(tuple_(*key) < tuple_(*wanted.after))
-        return self._records(statement.order_by(*(column.desc() for column in key)).limit(wanted.limit))
+            conditions.append(tuple_(records.c.timestamp, records.c.id) < tuple_(*wanted.after))
+        statement = PAGE.where(*conditions) if conditions else PAGE
+        return self._records(statement, {"source": source_id, "size": wanted.limit})
 
     def tag_counts(self, source_id: int) -> dict[str, int]:
         child = runs.alias("child")
@@ -92,10 +110,5 @@ class RunRepository(Repository):
         if wanted.external_id is not None:
             yield records.c.external_id == wanted.external_id
 
-    def _followed(self) -> ColumnElement[bool]:
-        """The condition that a run of the same source names the record as its parent."""
-        child = runs.alias("child")
-        return exists().where(child.c.parent_id == records.c.id, child.c.source_id == records.c.source_id)
-
-    def _records(self, statement: Select[Any]) -> list[Record]:
-        return [Record._make(row) for row in self.session.tuples(statement)]
+    def _records(self, statement: Select[Any], given: Mapping[str, object]) -> list[Record]:
+        return [Record._make(row) for row in self.session.tuples(statement, given)]

@@ -1,4 +1,4 @@
-"""The tables of corrections, of where objects came from, and of queued patches. See `storage.schema` for conventions."""
+"""The tables of corrections, origins and queued patches. See `storage.schema` for the conventions."""
 
 from sqlalchemy import BigInteger, Column, Index, Table, Text, UniqueConstraint, text
 

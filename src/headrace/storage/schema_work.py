@@ -6,6 +6,7 @@ from headrace.storage.schema import BigId, metadata
 
 # The statements use these very words: SQLite takes a partial index only for the condition as it was declared.
 OPEN_WORK = text("state IN ('offered', 'acknowledged')")
+ANSWERABLE_WORK = text("state IN ('offered', 'acknowledged', 'refused')")
 IDLE_WORK = text("state IN ('offered', 'acknowledged', 'released')")
 NAMED = text("key IS NOT NULL")
 BEGUN = text("people > 0")

@@ -1,7 +1,7 @@
 """Statements of sources."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Row, Select, bindparam, delete, insert, select, update
 
@@ -9,7 +9,7 @@ from headrace.core.rights import Scope
 from headrace.core.sources import Ref, Source
 from headrace.storage.projects import in_scope
 from headrace.storage.schema import dataset_sources, projects, records, sources
-from headrace.storage.session import Repository, dumps, loads
+from headrace.storage.session import Repository, Session, among, dumps, loads
 
 
 def _source(row: Row[Any]) -> Source:
@@ -31,21 +31,41 @@ def named(table: Any, ref: Ref) -> ColumnElement[bool]:
     return by_name
 
 
-def lookups(table: Any, statement: Select[Any]) -> tuple[Select[Any], Select[Any]]:
-    """The statement for one row of a table joined with projects, by id and by name, to be run with `naming`.
+class Lookups(NamedTuple):
+    """The statements for one row of a table joined with projects: by id and by name, of any project or of those named
+    `scope`."""
+
+    by_id: Select[Any]
+    by_name: Select[Any]
+    by_id_within: Select[Any]
+    by_name_within: Select[Any]
+
+    def first(self, session: Session, ref: Ref, scope: Scope) -> Row[Any] | None:
+        """The row referred to, when it is in scope."""
+        given = {"numbered": ref} if isinstance(ref, int) else {"in_project": ref[0], "named": ref[1]}
+        if scope is None:
+            found = session.known(self.by_id if isinstance(ref, int) else self.by_name, given)
+        else:
+            within = self.by_id_within if isinstance(ref, int) else self.by_name_within
+            found = session.known(within, given | {"scope": sorted(scope)})
+        return found[0] if found else None
+
+
+def lookups(table: Any, statement: Select[Any]) -> Lookups:
+    """The lookups of a table that a statement joins with projects.
 
     Built once: every request looks up a source or a dataset, and building took longer than running (benchmark tiny).
     """
     by_name = statement.where(projects.c.name == bindparam("in_project"), table.c.name == bindparam("named"))
-    return statement.where(table.c.id == bindparam("numbered")), by_name
+    by_id = statement.where(table.c.id == bindparam("numbered"))
+    within = among(table.c.project_id, "scope")
+    return Lookups(by_id, by_name, by_id.where(within), by_name.where(within))
 
 
-def naming(ref: Ref) -> dict[str, object]:
-    """What a reference gives to the statements of `lookups`."""
-    return {"numbered": ref} if isinstance(ref, int) else {"in_project": ref[0], "named": ref[1]}
-
-
-BY_ID, BY_NAME = lookups(sources, _select())
+LOOKUPS = lookups(sources, _select())
+SENSITIVE = select(sources.c.id, sources.c.project_id, sources.c.settings).where(
+    among(sources.c.id, "those"), sources.c.settings.contains('"sensitive_properties":["')
+)
 
 
 class SourceRepository(Repository):
@@ -72,10 +92,7 @@ class SourceRepository(Repository):
         return self._required(source_id)
 
     def get(self, ref: Ref, scope: Scope) -> Source | None:
-        statement = BY_ID if isinstance(ref, int) else BY_NAME
-        if scope is not None:
-            statement = statement.where(in_scope(self.session, sources.c.project_id, scope))
-        row = self.session.first(statement, naming(ref))
+        row = LOOKUPS.first(self.session, ref, scope)
         return _source(row) if row else None
 
     def all(self, scope: Scope, project: str | None = None) -> list[Source]:
@@ -91,12 +108,9 @@ class SourceRepository(Repository):
         return {row.id for row in self.session.rows(statement)}
 
     def sensitive(self, source_ids: Sequence[int]) -> list[tuple[int, int, tuple[str, ...]]]:
-        statement = select(sources.c.id, sources.c.project_id, sources.c.settings).where(
-            self.session.among(sources.c.id, source_ids), sources.c.settings.contains('"sensitive_properties":["')
-        )
         return [
             (row.id, row.project_id, tuple(loads(row.settings)["sensitive_properties"]))
-            for row in self.session.rows(statement)
+            for row in self.session.rows(SENSITIVE, {"those": source_ids})
         ]
 
     def update(

@@ -9,7 +9,7 @@ from headrace.core.exceptions import StreamException
 from headrace.core.positions import Position
 from headrace.core.streams import Stream, StreamSpec, Threshold
 from headrace.storage.schema import exceptions, streams
-from headrace.storage.session import Repository, dumps, loads
+from headrace.storage.session import Repository, among, dumps, loads
 
 # Built once: a consumer's every request runs them (benchmark tiny).
 NAMED = select(streams).where(streams.c.dataset_id == bindparam("of_dataset"), streams.c.name == bindparam("named"))
@@ -17,6 +17,11 @@ MOVE = (
     update(streams)
     .where(streams.c.id == bindparam("numbered"))
     .values(cursor_x=bindparam("x"), cursor_n=bindparam("n"))
+)
+OPENED = select(exceptions).where(
+    exceptions.c.dataset_id == bindparam("dataset"),
+    among(exceptions.c.record_id, "records"),
+    exceptions.c.answered_at.is_(None),
 )
 
 
@@ -135,8 +140,8 @@ class ExceptionRepository(Repository):
     def answer(self, dataset_id: int, record_ids: Sequence[int]) -> list[StreamException]:
         if not record_ids:
             return []
-        mine = self.session.among(exceptions.c.record_id, record_ids)
-        opened = self._all(self._in(dataset_id).where(mine, exceptions.c.answered_at.is_(None)))
+        given = {"dataset": dataset_id, "records": record_ids}
+        opened = [StreamException(**row._asdict()) for row in self.session.rows(OPENED, given)]
         if opened:
             ids = self.session.among(exceptions.c.id, [item.id for item in opened])
             self.session.run(update(exceptions).where(ids).values(answered_at=self.session.now()))

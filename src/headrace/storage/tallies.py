@@ -6,18 +6,17 @@ they add afterwards.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, and_, func, select, text
+from sqlalchemy import ColumnElement, and_, bindparam, func, select, text
 
 from headrace.core.annotations import AnnotationCounts
 from headrace.core.errors import Conflict
 from headrace.storage.schema import annotations, records
 from headrace.storage.schema_views import tallies
-from headrace.storage.session import Session
+from headrace.storage.session import Session, among
 
 KEYS = ("dataset_id", "author_id", "authors")
 SUMS = ("records", "total", "cancelled", "ground_truth", "useful", "annotated")
@@ -34,6 +33,18 @@ class Key(NamedTuple):
     authors: int
 
 
+class _Counted(NamedTuple):
+    """An author's annotations of a record, counted."""
+
+    dataset_id: int
+    record_id: int
+    author_id: int
+    total: int
+    cancelled: int
+    ground_truth: int
+    useful: int
+
+
 _VALID = annotations.c.cancelled.is_(False)
 _COUNTED = select(
     annotations.c.dataset_id,
@@ -45,6 +56,7 @@ _COUNTED = select(
     func.count().filter(and_(_VALID, annotations.c.ground_truth.is_(False))).label("useful"),
 ).where(annotations.c.blank.is_(False))
 _GROUPS = (annotations.c.dataset_id, annotations.c.record_id, annotations.c.author_id)
+_TALLIES = select(tallies).where(tallies.c.dataset_id == bindparam("dataset"), among(tallies.c.author_id, "authors"))
 _ADD = text(
     f"INSERT INTO tallies ({', '.join((*KEYS, *SUMS))}) VALUES ({', '.join(f':{name}' for name in (*KEYS, *SUMS))}) "
     f"ON CONFLICT ({', '.join(KEYS)}) DO UPDATE SET "
@@ -52,17 +64,41 @@ _ADD = text(
 )
 
 
-@contextmanager
-def tallied(session: Session, dataset_id: int, record_ids: Sequence[int]) -> Iterator[None]:
-    """Keep the tallies right while the annotations of these records in the dataset change.
+class Said(NamedTuple):
+    """What an annotation counts as, and its place in the log."""
 
-    Raises Conflict when one of the records is being deleted by somebody else.
-    """
+    x: int
+    n: int
+    id: int
+    record_id: int
+    author_id: int
+    cancelled: bool
+    ground_truth: bool
+    blank: bool
+    current: bool
+
+
+_SAID = (
+    select(*(annotations.c[name] for name in Said._fields))
+    .where(annotations.c.dataset_id == bindparam("dataset"), among(annotations.c.record_id, "records"))
+    .order_by(annotations.c.x, annotations.c.n)
+)
+_HOLD = (
+    select(records.c.id).where(among(records.c.id, "records")).order_by(records.c.id).with_for_update(key_share=True)
+)
+
+
+def held(session: Session, dataset_id: int, record_ids: Sequence[int]) -> list[Said]:
+    """All that is said of the records in the dataset, the oldest first; nobody else says more before this transaction
+    ends. Raises Conflict when one of the records is being deleted by somebody else."""
     _hold(session, record_ids)
-    mine = and_(annotations.c.dataset_id == dataset_id, session.among(annotations.c.record_id, record_ids))
-    before = _standing(session, mine)
-    yield
-    _move(session, before, _standing(session, mine))
+    given = {"dataset": dataset_id, "records": record_ids}
+    return [Said._make(row) for row in session.tuples(_SAID, given)]
+
+
+def retell(session: Session, dataset_id: int, before: Iterable[Said], after: Iterable[Said]) -> None:
+    """Have the tallies say what is said of some records now, where they said what was."""
+    _move(session, _sums(dataset_id, before), _sums(dataset_id, after))
 
 
 def forget(session: Session, matching: ColumnElement[bool]) -> None:
@@ -72,8 +108,7 @@ def forget(session: Session, matching: ColumnElement[bool]) -> None:
 
 def counts(session: Session, dataset_id: int, *, overlap: int, author_id: int) -> AnnotationCounts:
     """See `core.annotations.Annotations.counts`."""
-    wanted = session.among(tallies.c.author_id, [WHOLE, author_id])
-    rows = session.rows(select(tallies).where(tallies.c.dataset_id == dataset_id, wanted))
+    rows = session.rows(_TALLIES, {"dataset": dataset_id, "authors": [WHOLE, author_id]})
     whole = [row for row in rows if row.author_id == WHOLE]
     mine = [row for row in rows if row.author_id != WHOLE]
     finished = sum(row.records for row in whole if row.authors >= overlap)
@@ -95,8 +130,7 @@ def _hold(session: Session, record_ids: Sequence[int]) -> None:
     if not session.postgres:
         return
     wanted = sorted(set(record_ids))
-    mine = select(records.c.id).where(session.among(records.c.id, wanted)).order_by(records.c.id)
-    if len(session.rows(mine.with_for_update(key_share=True))) < len(wanted):
+    if len(session.rows(_HOLD, {"records": wanted})) < len(wanted):
         raise Conflict("a record was deleted meanwhile", fields={"records": len(wanted)})
 
 
@@ -107,6 +141,26 @@ def _standing(session: Session, matching: ColumnElement[bool]) -> dict[Key, Sums
     for (dataset_id, _), said in groupby(rows, key=lambda row: row[:2]):
         for key, sums in _added(dataset_id, list(said)):
             found[key] = tuple(map(sum, zip(found[key], sums, strict=True)))
+    return found
+
+
+def _sums(dataset_id: int, said: Iterable[Said]) -> dict[Key, Sums]:
+    """`_standing` of annotations in hand."""
+    counted: dict[tuple[int, int], list[int]] = {}
+    for item in said:
+        if not item.blank:
+            row = counted.setdefault((item.record_id, item.author_id), [0, 0, 0, 0])
+            row[0] += not item.cancelled
+            row[1] += bool(item.cancelled)
+            row[2] += bool(item.ground_truth)
+            row[3] += not (item.cancelled or item.ground_truth)
+    of_record: dict[int, list[_Counted]] = {}
+    for (record_id, author_id), sums in counted.items():
+        of_record.setdefault(record_id, []).append(_Counted(dataset_id, record_id, author_id, *sums))
+    found: defaultdict[Key, Sums] = defaultdict(lambda: (0,) * len(SUMS))
+    for rows in of_record.values():
+        for key, added in _added(dataset_id, rows):
+            found[key] = tuple(map(sum, zip(found[key], added, strict=True)))
     return found
 
 

@@ -5,7 +5,21 @@ from functools import reduce
 from operator import add
 from typing import Any
 
-from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, case, delete, exists, func, not_, or_, select, true
+from sqlalchemy import (
+    ColumnElement,
+    ScalarSelect,
+    Select,
+    and_,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    not_,
+    or_,
+    select,
+    true,
+)
 
 from headrace.core.sources import Source
 from headrace.core.task_filters import AUTHORS, IndexGroup, IndexTest, Order, TaskQuery
@@ -14,20 +28,24 @@ from headrace.storage.schema import annotations, predictions, records
 from headrace.storage.session import Repository
 from headrace.storage.task_predictions import kinds
 
+# Built once: every page of tasks runs one of them (benchmark requests).
+_NUMBERED = select(records.c.id).where(records.c.source_id == bindparam("source")).limit(bindparam("size"))
+SKIPPING = _NUMBERED.order_by(records.c.number).offset(bindparam("skip"))
+SKIPPING_DOWN = _NUMBERED.order_by(records.c.number.desc()).offset(bindparam("skip"))
+BEHIND = _NUMBERED.order_by(records.c.number).where(records.c.number > bindparam("behind"))
+BELOW = _NUMBERED.order_by(records.c.number.desc()).where(records.c.number < bindparam("below"))
+
 
 class TaskListRepository(Repository):
     """See `core.task_search.TaskLists`."""
 
     def numbered(self, source: Source, skip: int, limit: int, *, newest_first: bool) -> list[int]:
-        place = records.c.number.desc() if newest_first else records.c.number
-        statement = select(records.c.id).where(records.c.source_id == source.id).order_by(place).limit(limit)
+        given = {"source": source.id, "size": limit, "skip": skip, "behind": skip, "below": source.next_number - skip}
         if source.record_count != source.next_number - 1:
-            statement = statement.offset(skip)
-        elif newest_first:
-            statement = statement.where(records.c.number < source.next_number - skip)
+            statement = SKIPPING_DOWN if newest_first else SKIPPING
         else:
-            statement = statement.where(records.c.number > skip)
-        return [row[0] for row in self.session.tuples(statement)]
+            statement = BELOW if newest_first else BEHIND
+        return [row[0] for row in self.session.tuples(statement, given)]
 
     def matching(
         self, place: Place, query: TaskQuery, groups: Sequence[IndexGroup], ordering: Sequence[Order]

@@ -3,14 +3,28 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, delete, func, select, union_all, update
+from sqlalchemy import ColumnElement, Select, bindparam, delete, func, select, union_all, update
 
 from headrace.core.imports import PushedPrediction
 from headrace.core.task_predictions import StoredPrediction
 from headrace.storage.schema import models, predictions, records
-from headrace.storage.session import Repository, loads
+from headrace.storage.session import Repository, among, loads
 
 COLUMNS = tuple(predictions.c[name] for name in StoredPrediction._fields)
+# Built once: every page of tasks runs them (benchmark requests).
+NEWEST = (
+    select(models.c.id, models.c.labels)
+    .where(models.c.dataset_id == bindparam("dataset"), models.c.digest != "")
+    .order_by(models.c.version.desc())
+    .limit(1)
+)
+_OF_RECORDS = select(*COLUMNS).where(among(predictions.c.record_id, "records"))
+PUSHED_OF = _OF_RECORDS.where(predictions.c.dataset_id == bindparam("dataset"), predictions.c.model_id.is_(None))
+ALL_OF = union_all(PUSHED_OF, _OF_RECORDS.where(predictions.c.model_id == bindparam("model")))
+COUNT_PUSHED = select(func.count()).where(
+    predictions.c.dataset_id == bindparam("dataset"), predictions.c.model_id.is_(None)
+)
+COUNT_ALL = union_all(COUNT_PUSHED, select(func.count()).where(predictions.c.model_id == bindparam("model")))
 PUSHED = ("id", "dataset_id", "record_id", "result", "model_version", "score", "created_at")
 INSERT_SQLITE = f"INSERT INTO predictions ({', '.join(PUSHED)}) VALUES ({', '.join('?' * len(PUSHED))})"
 INSERT_POSTGRES = (
@@ -40,10 +54,8 @@ class TaskPredictionRepository(Repository):
     """See `core.task_predictions.TaskPredictions`."""
 
     def newest(self, dataset_id: int) -> tuple[int, tuple[str, ...]] | None:
-        trained = (models.c.dataset_id == dataset_id, models.c.digest != "")
-        statement = select(models.c.id, models.c.labels).where(*trained)
-        row = self.session.first(statement.order_by(models.c.version.desc()).limit(1))
-        return (row.id, tuple(loads(row.labels))) if row else None
+        rows = self.session.known(NEWEST, {"dataset": dataset_id})
+        return (rows[0].id, tuple(loads(rows[0].labels))) if rows else None
 
     def labels(self, model_id: int) -> tuple[str, ...]:
         row = self.session.first(select(models.c.labels).where(models.c.id == model_id))
@@ -52,9 +64,9 @@ class TaskPredictionRepository(Repository):
     def of_records(self, dataset_id: int, model_id: int | None, record_ids: Sequence[int]) -> list[StoredPrediction]:
         if not record_ids:
             return []
-        mine = self.session.among(predictions.c.record_id, record_ids)
-        found = union_all(*(select(*COLUMNS).where(*kind, mine) for kind in kinds(dataset_id, model_id)))
-        return sorted(map(StoredPrediction._make, self.session.tuples(found)))
+        given = {"dataset": dataset_id, "model": model_id, "records": record_ids}
+        found = self.session.tuples(PUSHED_OF if model_id is None else ALL_OF, given)
+        return sorted(map(StoredPrediction._make, found))
 
     def get(self, prediction_id: int) -> StoredPrediction | None:
         row = self.session.first(select(*COLUMNS).where(predictions.c.id == prediction_id))
@@ -65,6 +77,9 @@ class TaskPredictionRepository(Repository):
         return [StoredPrediction._make(row) for row in self.session.tuples(select(*COLUMNS).where(*mine))]
 
     def count(self, dataset_id: int, model_id: int | None, source_id: int | None) -> int:
+        if source_id is None:
+            counted = COUNT_PUSHED if model_id is None else COUNT_ALL
+            return sum(row[0] for row in self.session.tuples(counted, {"dataset": dataset_id, "model": model_id}))
         found = (_within(select(func.count()).where(*kind), source_id) for kind in kinds(dataset_id, model_id))
         return sum(int(self.session.conn.execute(statement).scalar_one()) for statement in found)
 

@@ -9,6 +9,7 @@ from headrace.storage.access_tokens import AccessTokenRepository
 from headrace.storage.annotations import AnnotationRepository
 from headrace.storage.attachments import AttachmentRepository
 from headrace.storage.buckets import BucketRepository
+from headrace.storage.corrections import CorrectionRepository
 from headrace.storage.datasets import DatasetRepository
 from headrace.storage.drafts import DraftRepository
 from headrace.storage.events import EventRepository, ReplyRepository
@@ -18,6 +19,8 @@ from headrace.storage.jobs import JobRepository
 from headrace.storage.matching import QueryRepository
 from headrace.storage.messages import MessageRepository
 from headrace.storage.models import ModelRepository, PredictionRepository
+from headrace.storage.origins import OriginRepository
+from headrace.storage.patches import PatchRepository
 from headrace.storage.persons import PersonRepository
 from headrace.storage.profiles import ProfileRepository
 from headrace.storage.projects import ProjectRepository
@@ -44,8 +47,10 @@ from headrace.storage.work import WorkRepository
 class Transaction:
     """See `core.store.Tx`. Repositories are made when they are first asked for."""
 
-    def __init__(self, conn: Connection, *, epoch: int, postgres: bool, wake: Callable[[], None]) -> None:
-        self.session = Session(conn, epoch, postgres)
+    def __init__(
+        self, conn: Connection, *, epoch: int, postgres: bool, wake: Callable[[], None], reading: bool = False
+    ) -> None:
+        self.session = Session(conn, epoch, postgres, reading)
         self._wake = wake
 
     @property
@@ -189,6 +194,18 @@ class Transaction:
     @cached_property
     def feedback(self) -> FeedbackRepository:
         return FeedbackRepository(self.session)
+
+    @cached_property
+    def corrections(self) -> CorrectionRepository:
+        return CorrectionRepository(self.session)
+
+    @cached_property
+    def origins(self) -> OriginRepository:
+        return OriginRepository(self.session)
+
+    @cached_property
+    def patches(self) -> PatchRepository:
+        return PatchRepository(self.session)
 
     @cached_property
     def shortlists(self) -> ShortlistRepository:

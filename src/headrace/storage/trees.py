@@ -4,12 +4,26 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, Row, Select, bindparam, delete, exists, func, insert, select, update
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Integer,
+    Row,
+    Select,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
 
 from headrace.core.messages import Role, TaskKind
 from headrace.core.rankings import Ranking
 from headrace.core.tree_choice import FAMILIES, REPLIES
-from headrace.core.trees import Candidate, Lease, Tree, TreeState
+from headrace.core.trees import Candidate, Draws, Lease, Tree, TreeState
 from headrace.storage.schema import datasets
 from headrace.storage.schema_trees import (
     message_exclusions,
@@ -21,9 +35,39 @@ from headrace.storage.schema_trees import (
     trees,
 )
 from headrace.storage.schema_work import OPEN_WORK, work
-from headrace.storage.session import Repository, dumps, loads
+from headrace.storage.session import Repository, among, dumps, loads
 
-# Built once: every request for a task runs them.
+# Built once: every request for a task, or every answer, runs them.
+HOLD = select(datasets.c.id).where(datasets.c.id == bindparam("dataset")).with_for_update(key_share=True)
+EXCLUDE = text(
+    "INSERT INTO message_exclusions (record_id, person_id, family) VALUES (:record, :person, :family) "
+    "ON CONFLICT DO NOTHING"
+)
+SOME = select(trees).where(among(trees.c.record_id, "trees"))
+LEASES = (
+    select(work.c.id, work.c.record_id, messages.c.tree_id)
+    .join(messages, messages.c.record_id == work.c.record_id)
+    .where(
+        among(messages.c.tree_id, "trees"),
+        work.c.dataset_id == bindparam("dataset"),
+        OPEN_WORK,
+        work.c.kind.in_(REPLIES),
+        work.c.created_at > bindparam("since"),
+    )
+)
+REVIEWS = (
+    select(text_labels.c.spam, text_labels.c.lang_mismatch)
+    .where(text_labels.c.record_id == bindparam("record"), text_labels.c.mode.is_not(None))
+    .order_by(text_labels.c.created_at, text_labels.c.annotation_id)
+)
+REVIEW_OF = select(text_labels.c.annotation_id).where(
+    text_labels.c.record_id == bindparam("record"),
+    text_labels.c.person_id == bindparam("person"),
+    text_labels.c.mode.is_(None) == bindparam("free", type_=Boolean),
+)
+FORGET_REVIEW = delete(text_labels).where(text_labels.c.annotation_id == bindparam("annotation"))
+ADD_REVIEW = insert(text_labels)
+CHANGE = update(trees).where(trees.c.record_id == bindparam("number"))
 COUNT = (
     select(func.count())
     .select_from(trees)
@@ -64,8 +108,19 @@ EXTENDIBLE = _open(
         messages.c.role,
         messages.c.live_children,
         (trees.c.goal - trees.c.size).label("room"),
+        messages.c.draw,
     ).join(trees, trees.c.record_id == messages.c.tree_id)
-).where(trees.c.size < trees.c.goal)
+).where(trees.c.size < trees.c.goal, messages.c.draw.between(bindparam("least"), bindparam("greatest")))
+EXTENDIBLE = EXTENDIBLE.order_by(messages.c.draw).limit(bindparam("most", type_=Integer))
+YOUNG = (
+    select(trees.c.state, func.count().label("number"))
+    .where(
+        trees.c.dataset_id == bindparam("dataset"),
+        trees.c.state.in_([TreeState.INITIAL_PROMPT_REVIEW, TreeState.PROMPT_LOTTERY_WAITING, TreeState.GROWING]),
+        trees.c.lang == bindparam("language"),
+    )
+    .group_by(trees.c.state)
+)
 
 
 def _tree(row: Row[Any]) -> Tree:
@@ -88,10 +143,10 @@ def _ranking(row: Row[Any]) -> Ranking:
 class TreeRepository(Repository):
     """See `core.trees.Trees`."""
 
-    def hold(self, dataset_id: int) -> None:
+    def hold(self, dataset_id: int) -> bool:
         if self.session.postgres:
-            mine = select(datasets.c.id).where(datasets.c.id == dataset_id)
-            self.session.first(mine.with_for_update(key_share=True))
+            self.session.first(HOLD, {"dataset": dataset_id})
+        return self.session.postgres
 
     def insert(self, tree: Tree) -> None:
         values = asdict(tree)
@@ -103,8 +158,7 @@ class TreeRepository(Repository):
     def some(self, tree_ids: Sequence[int]) -> dict[int, Tree]:
         if not tree_ids:
             return {}
-        found = self.session.rows(select(trees).where(self.session.among(trees.c.record_id, tree_ids)))
-        return {row.record_id: _tree(row) for row in found}
+        return {row.record_id: _tree(row) for row in self.session.rows(SOME, {"trees": list(tree_ids)})}
 
     def change(self, before: Tree, after: Tree) -> None:
         if before == after:
@@ -112,11 +166,15 @@ class TreeRepository(Repository):
         old, new = asdict(before), asdict(after)
         changed = {name: value for name, value in new.items() if value != old[name]}
         if changed:
-            self.session.run(update(trees).where(trees.c.record_id == before.id).values(**changed))
+            self.session.run(CHANGE, {**changed, "number": before.id})
 
     def count(self, dataset_id: int, lang: str, state: TreeState) -> int:
         given = {"dataset": dataset_id, "state": state.value, "language": lang}
         return int(self.session.conn.execute(COUNT, given).scalar_one())
+
+    def young(self, dataset_id: int, lang: str) -> dict[TreeState, int]:
+        rows = self.session.rows(YOUNG, {"dataset": dataset_id, "language": lang})
+        return {TreeState(row.state): row.number for row in rows}
 
     def ids(self, dataset_id: int, states: Sequence[TreeState], lang: str | None = None) -> list[int]:
         statement = select(trees.c.record_id).where(trees.c.dataset_id == dataset_id, trees.c.state.in_(states))
@@ -154,10 +212,7 @@ class TreeRepository(Repository):
         return found
 
     def exclude(self, record_id: int, person_id: int, family: str) -> None:
-        values = {"record_id": record_id, "person_id": person_id, "family": family}
-        mine = [message_exclusions.c[name] == value for name, value in values.items()]
-        if self.session.first(select(message_exclusions.c.record_id).where(*mine)) is None:
-            self.session.run(insert(message_exclusions).values(values))
+        self.session.run(EXCLUDE, {"record": record_id, "person": person_id, "family": family})
 
     def available(self, dataset_id: int, lang: str, kind: TaskKind, person_id: int, limit: int) -> int:
         given = self._given(dataset_id, lang, kind, person_id)
@@ -168,28 +223,19 @@ class TreeRepository(Repository):
         row = self.session.first(PICK, {**given, "least": draw}) or self.session.first(PICK, {**given, "least": 0})
         return int(row.record_id) if row else None
 
-    def extendible(self, dataset_id: int, lang: str, kind: TaskKind, person_id: int) -> list[Candidate]:
+    def extendible(self, dataset_id: int, lang: str, kind: TaskKind, person_id: int, draws: Draws) -> list[Candidate]:
         given = self._given(dataset_id, lang, kind, person_id)
+        span = {"least": draws.least, "greatest": draws.most, "most": draws.limit}
         return [
-            Candidate(row.record_id, row.tree_id, Role(row.role), row.live_children, row.room)
-            for row in self.session.rows(EXTENDIBLE, given)
+            Candidate(row.record_id, row.tree_id, Role(row.role), row.live_children, row.room, row.draw)
+            for row in self.session.rows(EXTENDIBLE, {**given, **span})
         ]
 
     def leases(self, dataset_id: int, tree_ids: Sequence[int], since: int) -> list[Lease]:
         if not tree_ids:
             return []
-        statement = (
-            select(work.c.id, work.c.record_id, messages.c.tree_id)
-            .join(messages, messages.c.record_id == work.c.record_id)
-            .where(
-                self.session.among(messages.c.tree_id, tree_ids),
-                work.c.dataset_id == dataset_id,
-                OPEN_WORK,
-                work.c.kind.in_(REPLIES),
-                work.c.created_at > since,
-            )
-        )
-        return [Lease(row.id, row.record_id, row.tree_id) for row in self.session.rows(statement)]
+        given = {"trees": list(tree_ids), "dataset": dataset_id, "since": since}
+        return [Lease(row.id, row.record_id, row.tree_id) for row in self.session.rows(LEASES, given)]
 
     def add_review(
         self, annotation_id: int, record_id: int, person_id: int, mode: str | None, values: Mapping[str, float]
@@ -202,22 +248,15 @@ class TreeRepository(Repository):
             "lang_mismatch": values.get("lang_mismatch"),
             "created_at": self.session.now(),
         }
-        self.session.run(delete(text_labels).where(text_labels.c.annotation_id == annotation_id))
-        self.session.run(insert(text_labels).values(annotation_id=annotation_id, **row))
+        self.session.run(FORGET_REVIEW, {"annotation": annotation_id})
+        self.session.run(ADD_REVIEW, {"annotation_id": annotation_id, **row})
 
     def review_of(self, record_id: int, person_id: int, *, free: bool) -> int | None:
-        task: ColumnElement[bool] = text_labels.c.mode.is_(None) if free else text_labels.c.mode.is_not(None)
-        mine = (text_labels.c.record_id == record_id, text_labels.c.person_id == person_id, task)
-        row = self.session.first(select(text_labels.c.annotation_id).where(*mine))
+        row = self.session.first(REVIEW_OF, {"record": record_id, "person": person_id, "free": free})
         return int(row.annotation_id) if row else None
 
     def reviews(self, record_id: int) -> list[tuple[float, float | None]]:
-        statement = (
-            select(text_labels.c.spam, text_labels.c.lang_mismatch)
-            .where(text_labels.c.record_id == record_id, text_labels.c.mode.is_not(None))
-            .order_by(text_labels.c.created_at, text_labels.c.annotation_id)
-        )
-        return [(row.spam or 0.0, row.lang_mismatch) for row in self.session.rows(statement)]
+        return [(row.spam or 0.0, row.lang_mismatch) for row in self.session.rows(REVIEWS, {"record": record_id})]
 
     def add_ranking(self, ranking: Ranking, authors: Mapping[int, int]) -> None:
         self.session.run(

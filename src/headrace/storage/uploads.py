@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, ScalarSelect, Select, case, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, ScalarSelect, Select, bindparam, case, delete, func, insert, select, update
 
 from headrace.core.imports import ImportState
 from headrace.core.uploads import FileUpload
@@ -19,6 +19,18 @@ from headrace.storage.schema import (
 from headrace.storage.session import Repository, Session
 
 AT_WORK = (ImportState.CREATED, ImportState.IN_PROGRESS)
+# Built once: every page of tasks asks for them (benchmark requests).
+_OF_DATASET = file_records.c.dataset_id == bindparam("dataset")
+_FIRST = select(func.max(file_records.c.first_id)).where(_OF_DATASET, file_records.c.first_id <= bindparam("low"))
+NAMES = (
+    select(file_records.c.first_id, file_records.c.last_id, file_uploads.c.name)
+    .join(file_uploads, file_uploads.c.upload_id == file_records.c.upload_id)
+    .where(
+        _OF_DATASET,
+        file_records.c.first_id <= bindparam("high"),
+        file_records.c.first_id >= func.coalesce(_FIRST.scalar_subquery(), 0),
+    )
+)
 
 
 def _select() -> Select[Any]:
@@ -107,18 +119,8 @@ class UploadRepository(Repository):
     def names_of(self, dataset_id: int, record_ids: Sequence[int]) -> dict[int, str]:
         if not record_ids:
             return {}
-        mine = file_records.c.dataset_id == dataset_id
-        below = select(func.max(file_records.c.first_id)).where(mine, file_records.c.first_id <= min(record_ids))
-        statement = (
-            select(file_records.c.first_id, file_records.c.last_id, file_uploads.c.name)
-            .join(file_uploads, file_uploads.c.upload_id == file_records.c.upload_id)
-            .where(
-                mine,
-                file_records.c.first_id <= max(record_ids),
-                file_records.c.first_id >= func.coalesce(below.scalar_subquery(), 0),
-            )
-        )
-        found = self.session.rows(statement)
+        given = {"dataset": dataset_id, "low": min(record_ids), "high": max(record_ids)}
+        found = self.session.rows(NAMES, given)
         return {number: row.name for row in found for number in record_ids if row.first_id <= number <= row.last_id}
 
     def records_before(self, upload_ids: Sequence[int], source_id: int, before: int) -> list[int]:

@@ -33,6 +33,11 @@ HOLDER = (
     .select_from(tokens.join(users, users.c.id == tokens.c.user_id).outerjoin(grants, grants.c.user_id == users.c.id))
     .where(tokens.c.key_id == bindparam("key_id"), tokens.c.revoked_at.is_(None))
 )
+USER = (
+    select(users, grants.c.project_id, grants.c.permissions)
+    .select_from(users.outerjoin(grants, grants.c.user_id == users.c.id))
+    .where(users.c.id == bindparam("numbered"))
+)
 
 Grants = Mapping[int, frozenset[Permission]]
 
@@ -79,15 +84,15 @@ class UserRepository(Repository):
         )
 
     def get(self, user_id: int) -> User | None:
-        row = self.session.first(select(users).where(users.c.id == user_id))
-        return _user(row, self._grants(user_id).get(user_id, {})) if row else None
+        rows = self.session.rows(USER, {"numbered": user_id})
+        return user_of(rows) if rows else None
 
     def by_username(self, username: str) -> User | None:
         row = self.session.first(select(users.c.id).where(users.c.username == username))
         return self.get(row.id) if row else None
 
     def all(self) -> list[User]:
-        granted = self._grants(None)
+        granted = self._grants()
         rows = self.session.rows(select(users).order_by(users.c.id))
         return [_user(row, granted.get(row.id, {})) for row in rows]
 
@@ -146,11 +151,8 @@ class UserRepository(Repository):
             statement = statement.where(tokens.c.user_id == user_id)
         return self.session.run(statement.values(revoked_at=self.session.now())) == 1
 
-    def _grants(self, user_id: int | None) -> dict[int, dict[int, frozenset[Permission]]]:
-        statement = select(grants)
-        if user_id is not None:
-            statement = statement.where(grants.c.user_id == user_id)
+    def _grants(self) -> dict[int, dict[int, frozenset[Permission]]]:
         found: dict[int, dict[int, frozenset[Permission]]] = {}
-        for row in self.session.rows(statement):
+        for row in self.session.rows(select(grants)):
             found.setdefault(row.user_id, {})[row.project_id] = _permissions(row.permissions)
         return found

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, Select, delete, false, insert, or_, select, true, update
+from sqlalchemy import Row, Select, bindparam, delete, false, insert, or_, select, true, update
 
 from headrace.core.events import Event
 from headrace.core.jobs import Jobs
@@ -15,6 +15,10 @@ from headrace.storage.schema import dead_letters, webhook_attempts, webhooks
 from headrace.storage.session import Repository, Session, dumps, loads
 
 KIND = "webhook"
+# Built once: every event looks for them (benchmark requests).
+LISTENING = select(webhooks.c.id).where(
+    or_(webhooks.c.dataset_id == bindparam("dataset"), webhooks.c.dataset_id.is_(None)), webhooks.c.is_active
+)
 
 
 def _webhook(row: Row[Any]) -> Webhook:
@@ -139,8 +143,7 @@ class WebhookRepository(Repository):
         if dataset_id in self._told:
             return
         self._told.add(dataset_id)
-        of_it = or_(webhooks.c.dataset_id == dataset_id, webhooks.c.dataset_id.is_(None))
-        for row in self.session.rows(select(webhooks.c.id).where(of_it, webhooks.c.is_active)):
+        for row in self.session.rows(LISTENING, {"dataset": dataset_id}):
             self._jobs.enqueue(KIND, {"webhook_id": row.id}, key=f"{KIND}:{row.id}")
 
     def log(self, webhook_id: int, event: Event, action: str, number: int, outcome: Outcome) -> None:

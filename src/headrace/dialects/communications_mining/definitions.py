@@ -92,7 +92,7 @@ def _check_rules(item: wire_datasets.EntityDef) -> None:
         for pattern in wanted:
             patterns.compiled(pattern)
         if values:
-            patterns.spellings(values)
+            patterns.spellings(*values)
     except patterns.BadPattern as bad:
         where = f"entity_defs: rules of '{item.name[:80]}'"
         raise Invalid(f"{where}: {str(bad)[:200]} (patterns are RE2)", fields={"rules": item.name[:80]}) from None

@@ -2,8 +2,11 @@
 
 from headrace.dialects.kiln import (
     bulk,
+    corrections,
     csv_upload,
+    exports,
     feedback,
+    folders,
     projects,
     run_lists,
     runs,
@@ -15,9 +18,12 @@ from headrace.dialects.kiln.boundary import PREFIX, dialect
 __all__ = [
     "PREFIX",
     "bulk",
+    "corrections",
     "csv_upload",
     "dialect",
+    "exports",
     "feedback",
+    "folders",
     "projects",
     "run_lists",
     "runs",

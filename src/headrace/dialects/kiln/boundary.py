@@ -32,6 +32,8 @@ NOUNS: Mapping[str, tuple[str, str]] = {
     "run": ("Run", "run"),
     "task_run": ("Task run", "run"),
     "feedback": ("Feedback", "feedback"),
+    "correction": ("Correction", "correction"),
+    "job": ("Job", "job"),
 }
 """What Kiln calls the thing that an error's field says is missing, and the path parameter that names it."""
 

@@ -1,29 +1,36 @@
 """Changes to many runs at once: tags, deletion, and a partial run for each."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any
 
 from starlette.responses import Response
 
-from headrace.core import run_values, runs
+from headrace.core import run_patches, run_values, runs
 from headrace.core.errors import HeadraceError, TooLarge
 from headrace.core.idempotency import Reply
+from headrace.core.rights import Principal
+from headrace.core.run_patches import Patch
 from headrace.core.run_values import Document
-from headrace.core.runs import Outcome
+from headrace.core.runs import Outcome, Place, Writing
 from headrace.core.store import Tx
 from headrace.dialects.kiln import wire
 from headrace.dialects.kiln.boundary import (
     RUNS,
+    TASK,
     body_of,
     dialect,
+    ident,
     issue,
     json_body,
     json_value,
     number,
     place,
+    query_count,
     query_flag,
+    query_issue,
     status_of,
     unprocessable,
 )
@@ -33,6 +40,7 @@ from headrace.dialects.kit import Call, json_answer, json_reply
 
 MOST_RUNS = 10_000
 MOST_PATCHES = 1_000
+MOST_QUEUED = 100_000
 AT_ONCE = 100
 EDITED_AT_ONCE = 100
 SUCCESS = {"success": True}
@@ -103,12 +111,17 @@ async def delete_runs(call: Call) -> Response:
 
 @dialect.route("PATCH", RUNS)
 async def patch_runs(call: Call) -> Response:
-    """Merge a partial run into each of many runs; each succeeds or fails by itself, with a result of its own."""
+    """Merge a partial run into each of many runs; each succeeds or fails by itself, with a result of its own.
+
+    More than `MOST_PATCHES` are carried out by a job: the answer is 202 and says where its progress is told.
+    """
     body = await json_body(call, wire.Patches)
-    if len(body.patches) > MOST_PATCHES:
-        raise TooLarge(f"at most {MOST_PATCHES} runs can be patched at once", fields={"limit": MOST_PATCHES})
+    if len(body.patches) > MOST_QUEUED:
+        raise TooLarge(f"at most {MOST_QUEUED} runs can be patched at once", fields={"limit": MOST_QUEUED})
     for change in body.patches.values():
         refuse_eval_source(change)
+    if len(body.patches) > MOST_PATCHES:
+        return await _queued(call, body.patches)
     results: dict[str, Any] = {}
     waiting = iter(body.patches.items())
     while chunk := dict(islice(waiting, AT_ONCE)):
@@ -119,15 +132,64 @@ async def patch_runs(call: Call) -> Response:
 
 async def _patched(call: Call, changes: dict[str, Document]) -> dict[str, Any]:
     """The result of each of some patches, made in one transaction."""
-    wanted, by_id = place(call), {number(text): (text, change) for text, change in changes.items()}
+    how = {number(text): writing(call, change, number(text)) for text, change in changes.items()}
+    wanted = place(call)
+    return await call.write(lambda tx: _results(tx, call.who, wanted, changes, how))
 
-    def patch(tx: Tx) -> dict[int, Outcome | HeadraceError]:
-        given = {run_id: change for run_id, (_, change) in by_id.items()}
-        return runs.patch_many(tx, call.who, wanted, given, lambda run_id: writing(call, given[run_id], run_id))
 
-    outcomes = await call.write(patch)
-    found = {by_id[run_id][0]: _result(by_id[run_id][0], outcome) for run_id, outcome in outcomes.items()}
-    return {text: found.get(text) or _result(text, runs.missing(0)) for text in changes}
+def _results(
+    tx: Tx, who: Principal, wanted: Place, changes: Mapping[str, Document], how: Mapping[int, Writing]
+) -> dict[str, Any]:
+    """Patch runs by the ids that their sender wrote; answers the result of each."""
+    given = {number(text): change for text, change in changes.items()}
+    outcomes = runs.patch_many(tx, who, wanted, given, lambda run_id: how[run_id])
+    return {text: _result(text, outcomes[number(text)]) for text in changes}
+
+
+def apply_patches(tx: Tx, who: Principal, wanted: Place, patches: Sequence[Patch]) -> dict[int, Any]:
+    """Carry out patches of a batch; answers the result of each by its place."""
+    changes = {patch.run: patch.change for patch in patches}
+    ids = {patch.run: number(patch.run) for patch in patches}
+    how = {ids[text]: Writing(check=checker(who.username, change, ids[text])) for text, change in changes.items()}
+    results = _results(tx, who, wanted, changes, how)
+    return {patch.place: results[patch.run] for patch in patches}
+
+
+async def _queued(call: Call, patches: Mapping[str, Document]) -> Response:
+    wanted, status_path = place(call), f"{call.request.url.path.removesuffix('/').removesuffix('/runs')}/patches"
+
+    def submit(tx: Tx) -> Reply:
+        batch_id = run_patches.submit(tx, call.who, wanted, patches)
+        return json_reply({"job": str(batch_id), "status_url": f"{status_path}/{batch_id}"}, 202)
+
+    return await call.write_once(await call.body(), submit)
+
+
+@dialect.route("GET", TASK + "/patches/{job}")
+async def patch_status(call: Call) -> Response:
+    """How far a job of patches is, with the results from a place on; `next` goes on behind them."""
+    wanted, job_id = place(call), ident(call, "job")
+    start, limit = _place(call.query("after")), query_count(call, "limit", MOST_RUNS) or MOST_PATCHES
+    batch, job, found = await call.read(lambda tx: run_patches.status(tx, call.who, wanted, job_id, start, limit))
+    tried = [patch for patch in found if patch.result is not None]
+    answer = {
+        "job": str(batch.id),
+        "state": job.state.value,
+        "total": batch.size,
+        "done": batch.done,
+        "failed": batch.failed,
+        "error": job.error,
+        "results": {patch.run: patch.result for patch in tried},
+        "next": str(tried[-1].place + 1) if tried and tried[-1].place + 1 < batch.size else None,
+    }
+    return json_answer(answer)
+
+
+def _place(text: str | None) -> int:
+    """The place in a batch that a caller was told; raises Unprocessable."""
+    if text is not None and not re.fullmatch(r"[0-9]{1,9}", text, re.ASCII):
+        raise query_issue("after", "int_parsing", "Input should be a place that this server gave out", text)
+    return int(text or 0)
 
 
 def _result(text: str, outcome: Outcome | HeadraceError) -> dict[str, Any]:

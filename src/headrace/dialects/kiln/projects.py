@@ -2,13 +2,15 @@
 
 from starlette.responses import Response
 
-from headrace.core import run_tasks
+from headrace.core import origins, run_tasks
 from headrace.core.errors import Conflict
 from headrace.core.idempotency import Reply
+from headrace.core.origins import Origin
+from headrace.core.projects import Project
 from headrace.core.store import Tx
 from headrace.dialects.kiln import wire
 from headrace.dialects.kiln.boundary import SHARED, Refused, dialect, ident, json_body, json_object, validated
-from headrace.dialects.kiln.translate import project_json, task_json
+from headrace.dialects.kiln.translate import origin_json, project_json, task_json
 from headrace.dialects.kit import Call, json_answer, json_reply
 
 NAME_TAKEN = (
@@ -41,15 +43,29 @@ async def create_project(call: Call) -> Response:
 @dialect.route("GET", SHARED)
 async def list_projects(call: Call) -> Response:
     """All projects in which the caller may see runs, as an array."""
-    found = await call.read(lambda tx: run_tasks.list_projects(tx, call.who))
-    return json_answer([project_json(project) for project in found])
+
+    def read(tx: Tx) -> list[dict[str, object]]:
+        found = run_tasks.list_projects(tx, call.who)
+        known = tx.origins.of(origins.PROJECT, [project.id for project in found])
+        return [_told(call, project, known.get(project.id)) for project in found]
+
+    return json_answer(await call.read(read))
+
+
+def _told(call: Call, project: Project, origin: Origin | None) -> dict[str, object]:
+    """A project, with its origin where the caller wants that."""
+    return project_json(project, origin) | (origin_json(origin) if "origin" in call.queries("include") else {})
+
+
+def _shown(tx: Tx, call: Call, project: Project) -> dict[str, object]:
+    return _told(call, project, tx.origins.of(origins.PROJECT, [project.id]).get(project.id))
 
 
 @dialect.route("GET", SHARED + "/{project}")
 async def get_project(call: Call) -> Response:
     """One project."""
     project = ident(call, "project")
-    return json_answer(project_json(await call.read(lambda tx: run_tasks.load_project(tx, call.who, project))))
+    return json_answer(await call.read(lambda tx: _shown(tx, call, run_tasks.load_project(tx, call.who, project))))
 
 
 @dialect.route("PATCH", SHARED + "/{project}")
@@ -63,9 +79,8 @@ async def update_project(call: Call) -> Response:
             raise Refused("Project ID cannot be changed by client.")
         wanted = validated(wire.ProjectBody, known | change)
         title = wanted.name if "name" in change else None
-        return project_json(
-            run_tasks.update_project(tx, call.who, project, title=title, description=wanted.description or "")
-        )
+        description = wanted.description or ""
+        return _shown(tx, call, run_tasks.update_project(tx, call.who, project, title=title, description=description))
 
     return json_answer(await call.write(update))
 

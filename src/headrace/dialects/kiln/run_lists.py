@@ -1,20 +1,22 @@
 """Lists of runs: whole, in pages, as summaries; tag counts, conversations, and the feed of changes."""
 
+import asyncio
 import base64
 import json
 import logging
 import re
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from starlette.responses import Response, StreamingResponse
 
-from headrace.core import run_lists, run_values
+from headrace.core import feedback, origins, run_lists, run_values
 from headrace.core.errors import Invalid
 from headrace.core.positions import START, from_token, to_token
 from headrace.core.records import Record
-from headrace.core.run_lists import Changes, RunFilter, RunPage, following
+from headrace.core.run_lists import Changes, Deleted, RunFilter, RunPage, Said, following
 from headrace.core.runs import Place
 from headrace.core.store import Tx
 from headrace.core.times import parse_timestamp
@@ -32,7 +34,7 @@ from headrace.dialects.kiln.boundary import (
     query_issue,
 )
 from headrace.dialects.kiln.runs import included
-from headrace.dialects.kiln.translate import run_text
+from headrace.dialects.kiln.translate import feedback_json, origin_json, run_text
 from headrace.dialects.kit import Call, json_answer, json_bytes
 
 log = logging.getLogger("headrace")
@@ -40,6 +42,10 @@ log = logging.getLogger("headrace")
 CHUNK = 1_000
 LARGEST_PAGE = 10_000
 CHANGES_DEFAULT = 100
+MAX_WAIT = 60
+LOOK_EVERY = 0.2
+"""Seconds between two looks of a waiting request."""
+FEEDBACK = "feedback"
 MAX_INT = 2**62
 DAMAGE = (Invalid, ValueError, LookupError, TypeError, AttributeError)
 """What reading a stored text that is no run, or no JSON at all, can raise."""
@@ -217,11 +223,33 @@ async def get_chain(call: Call) -> Response:
 
 @dialect.route("GET", TASK + "/changes")
 async def list_changes(call: Call) -> Response:
-    """What happened to the runs of a task behind a cursor, in the order in which it happened; none means all."""
-    where, limit = place(call), query_count(call, "limit", CHUNK) or CHANGES_DEFAULT
-    token = call.query("cursor")
+    """What happened to the runs of a task behind a cursor, in the order in which it happened; none means all.
 
-    def read(tx: Tx) -> bytes:
+    `wait` holds an answer without changes back until there is one, at most so many seconds.
+    """
+    until = time.monotonic() + _wait(call)
+    limit = query_count(call, "limit", CHUNK) or CHANGES_DEFAULT
+    token = call.query("cursor")
+    while True:
+        answer, token, over = await _changes(call, token, limit)
+        if over or time.monotonic() >= until or await call.request.is_disconnected():
+            return json_bytes(answer)
+        await asyncio.sleep(LOOK_EVERY)
+
+
+def _wait(call: Call) -> int:
+    text = call.query("wait") or "0"
+    if not re.fullmatch(r"[0-9]{1,3}", text, re.ASCII) or int(text) > MAX_WAIT:
+        message = f"Input should be a whole number from 0 to {MAX_WAIT}"
+        raise query_issue("wait", "int_parsing", message, text)
+    return int(text)
+
+
+async def _changes(call: Call, token: str | None, limit: int) -> tuple[bytes, str, bool]:
+    """A page of changes, the cursor behind it, and whether it is worth an answer: it has changes, or more follow."""
+    where, with_feedback = place(call), FEEDBACK in ",".join(call.queries("include")).split(",")
+
+    def read(tx: Tx) -> tuple[bytes, str, bool]:
         position = START
         if token:
             try:
@@ -229,18 +257,41 @@ async def list_changes(call: Call) -> Response:
             except Invalid as error:
                 raise query_issue("cursor", "value_error", error.message, token) from error
         changes = run_lists.changes(tx, call.who, where, position, limit)
-        return _changes_json(changes, to_token(changes.position, epoch=tx.epoch, owner=where[1]))
+        cursor = to_token(changes.position, epoch=tx.epoch, owner=where[1])
+        items = list(_changed(changes, _said(tx, changes) if with_feedback else None))
+        at_end = "true" if changes.at_end else "false"
+        answer = f'{{"changes":[{",".join(items)}],"cursor":"{cursor}","at_end":{at_end}}}'
+        return answer.encode(), cursor, bool(items) or not changes.at_end
 
-    return json_bytes(await call.read(read))
+    return await call.read(read)
 
 
-def _changes_json(changes: Changes, cursor: str) -> bytes:
-    items = []
+def _changed(changes: Changes, said: Callable[[int], str] | None) -> Iterator[str]:
+    """The changes as JSON texts; `said` gives the feedback on a run, for a caller that wants it."""
     for item in changes.items:
         if isinstance(item, Record):
             text = readable(item, changes.page.text_keys, ("updated_at", "external_id"))
-            items.extend([] if text is None else [f'{{"type":"run","run":{text}}}'])
-        else:
-            items.extend(f'{{"type":"deleted","run_id":"{run_id}"}}' for run_id in item)
-    at_end = "true" if changes.at_end else "false"
-    return f'{{"changes":[{",".join(items)}],"cursor":"{cursor}","at_end":{at_end}}}'.encode()
+            if text is not None:
+                more = "" if said is None else f',"feedback":{said(item.id)}'
+                yield f'{{"type":"run","run":{text}{more}}}'
+        elif isinstance(item, Deleted):
+            yield from (f'{{"type":"deleted","run_id":"{run_id}"}}' for run_id in item.record_ids)
+        elif said is not None:
+            yield f'{{"type":"feedback","run_id":"{item.record_id}","feedback":{said(item.record_id)}}}'
+
+
+def _said(tx: Tx, changes: Changes) -> Callable[[int], str]:
+    """What is said of the runs of a page of changes, as the JSON text of an array."""
+    changed = {item.id for item in changes.items if isinstance(item, Record)}
+    told = {item.record_id for item in changes.items if isinstance(item, Said)}
+    found = tx.feedback.of_records(sorted(changed | told))
+    every = [item for items in found.values() for item in items]
+    people = feedback.authors(tx, every)
+    known = tx.origins.of(origins.FEEDBACK, [item.id for item in every])
+
+    def said(record_id: int) -> str:
+        of_run = ((item, known.get(item.id)) for item in found.get(record_id, []))
+        told = [feedback_json(item, people.get(item.author_id), came) | origin_json(came) for item, came in of_run]
+        return encode(told).decode()
+
+    return said

@@ -1,10 +1,11 @@
 """Tasks: datasets of runs, with an instruction, requirements to rate by and schemas."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from starlette.responses import Response
 
-from headrace.core import run_tasks
+from headrace.core import origins, run_tasks
 from headrace.core.idempotency import Reply
 from headrace.core.rights import Permission
 from headrace.core.run_tasks import RunTask
@@ -12,13 +13,15 @@ from headrace.core.store import Tx
 from headrace.core.tasks import CREATOR
 from headrace.core.users import User
 from headrace.dialects.kiln.boundary import SHARED, TASK, Refused, dialect, ident, json_object, place
-from headrace.dialects.kiln.translate import TASK_SCHEMAS, checked_task, definition_of, task_json
+from headrace.dialects.kiln.translate import TASK_SCHEMAS, checked_task, definition_of, origin_json, task_json
 from headrace.dialects.kiln.wire import Run
 from headrace.dialects.kit import Call, json_answer, json_reply
 
 
-def _shown(tx: Tx, task: RunTask) -> dict[str, Any]:
-    return task_json(task, _creator(tx, task))
+def shown(tx: Tx, task: RunTask, include: Sequence[str] = ()) -> dict[str, Any]:
+    """A task with who made it, and with its origin where that is included."""
+    origin = tx.origins.of(origins.TASK, [task.dataset.id]).get(task.dataset.id)
+    return task_json(task, _creator(tx, task), origin) | (origin_json(origin) if "origin" in include else {})
 
 
 def _creator(tx: Tx, task: RunTask) -> User | None:
@@ -35,7 +38,7 @@ async def create_task(call: Call) -> Response:
         run_tasks.load_project(tx, call.who, project)
         if "id" in body:
             raise Refused("Task ID cannot be set by client.")
-        return json_reply(_shown(tx, run_tasks.create(tx, call.who, project, checked_task(body))))
+        return json_reply(shown(tx, run_tasks.create(tx, call.who, project, checked_task(body))))
 
     return await call.write_once(await call.body(), create)
 
@@ -46,7 +49,7 @@ async def list_tasks(call: Call) -> Response:
     project = ident(call, "project")
 
     def read(tx: Tx) -> list[dict[str, Any]]:
-        return [_shown(tx, task) for task in run_tasks.list_tasks(tx, call.who, project)]
+        return [shown(tx, task, call.queries("include")) for task in run_tasks.list_tasks(tx, call.who, project)]
 
     return json_answer(await call.read(read))
 
@@ -54,8 +57,8 @@ async def list_tasks(call: Call) -> Response:
 @dialect.route("GET", TASK)
 async def get_task(call: Call) -> Response:
     """One task."""
-    wanted = place(call)
-    return json_answer(await call.read(lambda tx: _shown(tx, run_tasks.load(tx, call.who, *wanted))))
+    wanted, include = place(call), call.queries("include")
+    return json_answer(await call.read(lambda tx: shown(tx, run_tasks.load(tx, call.who, *wanted), include)))
 
 
 @dialect.route("PATCH", TASK)
@@ -66,13 +69,14 @@ async def update_task(call: Call) -> Response:
     def update(tx: Tx) -> dict[str, Any]:
         task = run_tasks.load(tx, call.who, *wanted, Permission.DATASETS_ADMIN)
         known = definition_of(task)
-        _refuse_frozen(change, known, str(task.dataset.id))
-        return _shown(tx, run_tasks.update(tx, call.who, task, checked_task(known | change)))
+        refuse_frozen(change, known, str(task.dataset.id))
+        return shown(tx, run_tasks.update(tx, call.who, task, checked_task(known | change)))
 
     return json_answer(await call.write(update))
 
 
-def _refuse_frozen(change: dict[str, Any], known: dict[str, Any], task_id: str) -> None:
+def refuse_frozen(change: dict[str, Any], known: dict[str, Any], task_id: str) -> None:
+    """Raise Refused when a change touches what a task keeps for ever."""
     if change.get("id", task_id) != task_id:
         raise Refused("Task ID cannot be changed by client in a patch.")
     if any(name in change for name in TASK_SCHEMAS):

@@ -8,6 +8,7 @@ from typing import Any
 
 from headrace.core import content, run_values
 from headrace.core.feedback import Feedback
+from headrace.core.origins import Origin
 from headrace.core.projects import Project
 from headrace.core.records import Record
 from headrace.core.run_tasks import RunTask
@@ -49,14 +50,19 @@ def file_name(text: str) -> str:
     return bare[:120].strip() or "unnamed"
 
 
-def project_json(project: Project) -> Json:
-    """A project."""
+def origin_json(origin: Origin | None) -> Json:
+    """What is said of an object's origin beside it."""
+    return {"origin": None if origin is None else origin._asdict()}
+
+
+def project_json(project: Project, origin: Origin | None = None) -> Json:
+    """A project, with the date and the author it has where it came from."""
     return {
         "v": 1,
         "id": str(project.id),
         "path": None,
-        "created_at": format_timestamp(project.created_at),
-        "created_by": UNKNOWN_AUTHOR,
+        "created_at": origin.created_at if origin else format_timestamp(project.created_at),
+        "created_by": origin.created_by if origin else UNKNOWN_AUTHOR,
         "name": file_name(project.title or project.name),
         "description": project.description or None,
         "model_type": "project",
@@ -70,15 +76,15 @@ def definition_of(task: RunTask) -> Json:
     return wire.Task.model_construct(**derived).model_dump(mode="json") | dict(task.definition)
 
 
-def task_json(task: RunTask, creator: User | None) -> Json:
-    """A task."""
+def task_json(task: RunTask, creator: User | None, origin: Origin | None = None) -> Json:
+    """A task, with the date and the author it has where it came from."""
     said = definition_of(task)
     return {
         "v": 1,
         "id": str(task.dataset.id),
         "path": None,
-        "created_at": format_timestamp(task.dataset.created_at),
-        "created_by": creator.username if creator else UNKNOWN_AUTHOR,
+        "created_at": origin.created_at if origin else format_timestamp(task.dataset.created_at),
+        "created_by": origin.created_by if origin else creator.username if creator else UNKNOWN_AUTHOR,
         **{name: said[name] for name in wire.Task.model_fields},
         "model_type": "task",
     }
@@ -178,14 +184,14 @@ def etag(record: Record) -> str:
     return f'"{record.id}-{record.version}"'
 
 
-def feedback_json(feedback: Feedback, author: User | None) -> Json:
-    """Feedback on a run."""
+def feedback_json(feedback: Feedback, author: User | None, origin: Origin | None) -> Json:
+    """Feedback on a run, with the date and the author it has where it came from."""
     return {
         "v": 1,
         "id": str(feedback.id),
         "path": None,
-        "created_at": format_timestamp(feedback.created_at),
-        "created_by": author.username if author else UNKNOWN_AUTHOR,
+        "created_at": origin.created_at if origin else format_timestamp(feedback.created_at),
+        "created_by": origin.created_by if origin else author.username if author else UNKNOWN_AUTHOR,
         "feedback": feedback.text,
         "source": feedback.origin,
         "model_type": "feedback",

@@ -312,11 +312,48 @@ class NewRun(Shape):
     adapter_name: str
 
 
+class Came(Shape):
+    """What an object says of itself where it came from."""
+
+    created_at: Instant
+    created_by: str = Field(min_length=1, max_length=1024)
+
+
+class ProjectFile(ProjectBody, Came):
+    """A project as its folder holds it."""
+
+
 class NewFeedback(Shape):
     """Feedback as it is given."""
 
     feedback: str = Field(min_length=1)
     source: FeedbackSource
+
+
+class FeedbackFile(NewFeedback, Came):
+    """Feedback as a project folder holds it."""
+
+
+class FeedbackRules(Shape):
+    """When a correction is opened; a rating is a share of its scale, or a value for each scale."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    rating_at_most: Annotated[float, Field(ge=0, le=1)] | dict[Scale, float] | None = None
+    feedback: bool = False
+
+
+class CorrectedOutput(Shape):
+    """An output as it should have been, and what was asked of whoever wrote it."""
+
+    output: str
+    instructions: str = Field(min_length=1)
+
+
+class Skipped(Shape):
+    """Why somebody does not want to correct a run."""
+
+    reason: str | None = Field(default=None, max_length=1024)
 
 
 class TagEdit(Shape):

@@ -5,6 +5,7 @@ import asyncio
 from starlette.responses import Response
 
 from headrace.core import task_actions, task_filters, task_search, tasks
+from headrace.core.errors import NotBuilt
 from headrace.core.rights import Permission
 from headrace.core.task_actions import ACTIONS, Doing
 from headrace.dialects.kit import Call, json_answer, json_bytes, json_reply
@@ -13,6 +14,7 @@ from headrace.dialects.label_studio import wire_manager
 from headrace.dialects.label_studio.boundary import dialect, invalid, json_body
 from headrace.dialects.label_studio.queries import find, number
 from headrace.dialects.label_studio.translate import Json
+from headrace.dialects.label_studio.unbuilt import UNBUILT_ACTIONS
 
 PATH = "/api/dm/actions"
 NEXT_TASK = "next_task"
@@ -61,6 +63,8 @@ async def take_action(call: Call) -> Response:
     body = await json_body(call, wire_manager.Action)
     if name == NEXT_TASK:
         return await next_task.answer_next(call, project)
+    if name in UNBUILT_ACTIONS:
+        raise NotBuilt(f"headrace does not have this: {UNBUILT_ACTIONS[name]}")
     action = task_actions.find_action(name)
     if body.selected is None:
         raise invalid("selectedItems", "This field is required.")

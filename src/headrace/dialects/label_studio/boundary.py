@@ -135,7 +135,7 @@ dialect = Dialect(
         r"/api/(projects|tasks|annotations|predictions|drafts|import|dm|webhooks|token|jwt|version|current-user|users"
         r"|organizations|storages|ml|prompts|model-run|inference-runs|model-provider-connections|interfaces|workspaces"
         r"|saml|scim|session-policy|invite|billing|fsm|dimensions|annotation-reviews|comments|annotation-history"
-        r"|activity-logs|analytics|project-templates)(/|$)|/data/upload(/|$)"
+        r"|activity-logs|analytics|project-templates)(/|$)|/data/upload(/|$)|/user/login$"
     ),
     render=render,
 )

@@ -174,17 +174,20 @@ async def list_tasks(call: Call) -> Response:
     flag(call, "resolve_uri", True)
     showing = Showing(include=frozenset(names(call, "include")), whole=call.query("fields") == "all")
 
-    def begin(tx: Tx) -> tuple[Listing, tuple[int, int]]:
+    def begin(tx: Tx) -> tuple[Listing, tuple[int, int], Chunk | None]:
         listing = task_search.begin(tx, call.who, query, project_id=project, view_id=view)
-        return listing, tasks.totals(tx, listing.dataset) if listing.plain else (0, 0)
+        if not listing.plain:
+            return listing, (0, 0), None
+        window = Window(listing=listing, found=None, skip=_skipped(page, size), limit=size, showing=showing)
+        return listing, tasks.totals(tx, listing.dataset), _chunk(tx, call, window, 0)
 
-    listing, totals = await call.read(begin)
+    listing, totals, first = await call.read(begin)
     window = await _window(call, listing, page, size, showing)
     total = listing.source.record_count
     if window.found is not None:
         totals, total = (window.found.annotations, window.found.predictions), len(window.found.ids)
     head = {"total_annotations": totals[0], "total_predictions": totals[1], "total": total}
-    return await _answer(call, window, encode(head)[:-1] + b',"tasks":[', b"]}")
+    return await _answer(call, window, encode(head)[:-1] + b',"tasks":[', b"]}", first)
 
 
 @dialect.route("GET", OF_PROJECT)
@@ -206,11 +209,15 @@ async def delete_project_tasks(call: Call) -> Response:
 async def _window(call: Call, listing: Listing, page: int, size: int | None, showing: Showing) -> Window:
     """A page of a listing; raises NotFound for one past the end, but for the first."""
     found = None if listing.plain else await find(call, listing)
-    skip = min((page - 1) * (size or 0), MAX_ID)
+    skip = _skipped(page, size)
     total = listing.source.record_count if found is None else len(found.ids)
     if page > 1 and (size is None or skip >= total):
         raise no_page()
     return Window(listing=listing, found=found, skip=skip, limit=size, showing=showing)
+
+
+def _skipped(page: int, size: int | None) -> int:
+    return min((page - 1) * (size or 0), MAX_ID)
 
 
 def _chunk(tx: Tx, call: Call, window: Window, done: int) -> Chunk:
@@ -229,9 +236,10 @@ def _chunk(tx: Tx, call: Call, window: Window, done: int) -> Chunk:
     return Chunk(ids=ids, page=tasks.some(tx, call.who, dataset, ids, parts=showing.parts))
 
 
-async def _answer(call: Call, window: Window, opening: bytes, closing: bytes) -> Response:
-    """The tasks of a window between two pieces of JSON; more than a chunk is sent as it is read."""
-    first = await call.read(lambda tx: _chunk(tx, call, window, 0))
+async def _answer(call: Call, window: Window, opening: bytes, closing: bytes, first: Chunk | None = None) -> Response:
+    """The tasks of a window between two pieces of JSON; more than a chunk is sent as it is read, the `first` may have
+    been."""
+    first = first or await call.read(lambda tx: _chunk(tx, call, window, 0))
     if len(first.ids) < CHUNK or len(first.ids) == window.limit:
         body = opening + await asyncio.to_thread(_encoded, first, window.showing) + closing
         return Response(body, media_type="application/json")

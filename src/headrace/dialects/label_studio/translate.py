@@ -218,7 +218,7 @@ def prediction_json(predicted: TaskPrediction, dataset_id: int, *, now: int) -> 
 
 
 def task_json(page: TaskPage, record: Record, config: LabelConfig, *, single: bool = False, whole: bool = True) -> Json:
-    """A task in answers with everything said of it, in full or but counted; its data are the bytes that were sent.
+    """A task in answers with what is said of it in full, or counted but for drafts; its data are the bytes sent.
 
     The two texts of results stay empty: Label Studio fills them only for views that show these columns.
     """
@@ -248,17 +248,19 @@ def task_json(page: TaskPage, record: Record, config: LabelConfig, *, single: bo
         "avg_lead_time": sum(times) / len(times) if times else None,
         "draft_exists": bool(page.drafts[record.id]),
         **(_said(page, record, config, single=single) if whole else {}),
+        "drafts": [
+            draft_json(item, page.people.get(item.author_id), now=page.read_at) for item in page.drafts[record.id]
+        ],
     }
 
 
 def _said(page: TaskPage, record: Record, config: LabelConfig, *, single: bool) -> Json:
-    """What is said of a task, in full."""
+    """The annotations and predictions of a task, in full."""
     now, people = page.read_at, page.people
-    found, predicted, drafts = page.annotations[record.id], page.predictions[record.id], page.drafts[record.id]
+    found, predicted = page.annotations[record.id], page.predictions[record.id]
     return {
         "annotations": [annotation_json(item, config, people, now=now, whole_author=single) for item in found],
         "predictions": [prediction_json(item, page.dataset.id, now=now) for item in predicted],
-        "drafts": [draft_json(item, people.get(item.author_id), now=now) for item in drafts],
     }
 
 

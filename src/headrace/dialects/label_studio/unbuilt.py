@@ -1,5 +1,6 @@
-"""The endpoints of Label Studio that this server does not have, each answered with an honest 501 and a reason."""
+"""What Label Studio does and this server does not, each answered with an honest 501 and a reason."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from starlette.responses import Response
@@ -130,6 +131,15 @@ UNBUILT: tuple[Unbuilt, ...] = (
 )
 
 
+UNBUILT_ACTIONS: Mapping[str, str] = {
+    "delete_annotators": "tasks are not assigned; the label stream leases them",
+    "delete_reviewers": "tasks are not assigned, and reviews of annotations are not built",
+    "delete_tasks_reviews": "reviews of annotations are not built",
+    "delete_ground_truths": "PATCH the annotations, or delete them",
+}
+"""Actions of the data manager that only the Enterprise edition has, and why this server has not."""
+
+
 def _refuse(unbuilt: Unbuilt) -> None:
     opening = "This does not apply to headrace" if unbuilt.not_apply else "headrace does not have this"
 
@@ -141,6 +151,12 @@ def _refuse(unbuilt: Unbuilt) -> None:
         dialect.route(unbuilt.methods, path.rstrip("/"))(not_built)
         if path.endswith("/"):
             dialect.route(unbuilt.methods, path + "{rest:path}")(not_built)
+
+
+@dialect.route(("GET", "POST"), "/user/login", public=True)
+async def refuse_login(call: Call) -> Response:
+    """Say that nobody signs in with a password."""
+    raise NotBuilt("This does not apply to headrace: it keeps no passwords; give your client a token as its api_key")
 
 
 for _unbuilt in UNBUILT:

@@ -159,8 +159,10 @@ def issues_of(request: Request, error: HeadraceError) -> list[dict[str, Any]]:
     if isinstance(issues, list):
         return issues
     field = next(iter(error.fields), None)
-    if isinstance(error, Malformed) or field is None or field == "path":
+    if isinstance(error, Malformed):
         return [issue(("body",), "value_error.jsondecode", error.message)]
+    if field is None:
+        return [issue(("query",), "value_error", error.message)]
     place = "query" if field in request.query_params else "path" if field in request.path_params else "body"
     return [issue((place, field), "value_error", error.message)]
 

@@ -10,7 +10,7 @@ from headrace.core.errors import NotFound
 from headrace.core.faults import Fault, fault, fault_of
 from headrace.core.messages import Filter, Page, PageRequest
 from headrace.core.store import Tx
-from headrace.dialects.kit import Call, Told
+from headrace.dialects.kit import Call, Told, json_bytes
 from headrace.dialects.open_assistant import translate, wire
 from headrace.dialects.open_assistant.boundary import BASE, acting, answer, dialect, number, query_of
 from headrace.dialects.open_assistant.ids import Kind, number_of
@@ -68,13 +68,13 @@ async def listed(
         descending=wanted.desc,
     )
 
-    def read(tx: Tx) -> list[wire.Message]:
+    def read(tx: Tx) -> bytes:
+        # Spliced in the thread that read, so that a long list does not hold up the event loop.
         viewer = acting(tx, call)
         found = messages_of(tx, call, request, author).items
-        view = view_of(tx, call.who, viewer, found)
-        return [translate.message(item, view) for item in found]
+        return translate.messages_json(found, view_of(tx, call.who, viewer, found))
 
-    return answer(await call.read(read))
+    return json_bytes(await call.read(read))
 
 
 async def walked(call: Call, wanted: wire.OwnCursorQuery, author: AuthorOf) -> Response:
@@ -93,13 +93,13 @@ async def walked(call: Call, wanted: wire.OwnCursorQuery, author: AuthorOf) -> R
         after=mark_of(wanted.after),
     )
 
-    def read(tx: Tx) -> wire.MessagePage:
+    def read(tx: Tx) -> bytes:
         viewer = acting(tx, call)
         found = messages_of(tx, call, request, author)
         view = view_of(tx, call.who, viewer, found.items, authors=wanted.include_user)
-        return translate.page(found, request, view)
+        return translate.page_json(found, request, view)
 
-    return answer(await call.read(read))
+    return json_bytes(await call.read(read))
 
 
 def messages_of(tx: Tx, call: Call, request: PageRequest, author: AuthorOf) -> Page:

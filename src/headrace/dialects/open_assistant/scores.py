@@ -81,7 +81,7 @@ async def user_stats(call: Call) -> Response:
     return answer(await call.read(read))
 
 
-@dialect.route("GET", STATS + "/{time_frame}", told=Told(path=USER_ID | FRAME, gives=UserScore))
+@dialect.route("GET", STATS + "/{time_frame}", told=Told(path={**USER_ID, **FRAME}, gives=UserScore))
 async def user_stats_of_frame(call: Call) -> Response:
     """What a person contributed in a time frame."""
     user_id, frame = number(call, "user_id", Kind.USER), frame_of(call)
@@ -95,7 +95,7 @@ def _score_of(tx: Tx, call: Call, user_id: int, frame: TimeFrame) -> UserScore:
 
 
 @dialect.route(
-    "GET", STATS + "/{time_frame}/window", told=Told(path=USER_ID | FRAME, query=WindowQuery, gives=Leaderboard)
+    "GET", STATS + "/{time_frame}/window", told=Told(path={**USER_ID, **FRAME}, query=WindowQuery, gives=Leaderboard)
 )
 async def user_stats_window(call: Call) -> Response:
     """The people around a person on the leaderboard."""

@@ -3,6 +3,9 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from json import dumps
+from json.encoder import encode_basestring as quoted
 
 from headrace.core import messages, persons
 from headrace.core.errors import Invalid
@@ -14,9 +17,10 @@ from headrace.core.text_labels import LabelDescription
 from headrace.core.times import format_timestamp, parse_timestamp
 from headrace.core.trees import Tree
 from headrace.dialects.open_assistant import wire
-from headrace.dialects.open_assistant.boundary import INVALID_CURSOR, refused
+from headrace.dialects.open_assistant.boundary import INVALID_CURSOR, encoded, refused
 from headrace.dialects.open_assistant.ids import Kind, number_of, uuid_of
 
+BOOLEANS: Mapping[bool | None, str] = {True: "true", False: "false", None: "null"}
 CURSOR = re.compile(r"(?:([0-9a-fA-F-]{36})\$)?([^$]+)", re.ASCII)
 
 
@@ -40,7 +44,14 @@ def view_of(tx: Tx, who: Principal, viewer: Person | None, found: Sequence[Messa
 
 def date(micros: int) -> str:
     """An instant with microseconds and offset."""
-    return format_timestamp(micros)[:-1] + "+00:00"
+    minutes, rest = divmod(micros, 60_000_000)
+    seconds, micros = divmod(rest, 1_000_000)
+    return f"{_minute(minutes)}:{seconds:02}.{micros:06}+00:00"
+
+
+@lru_cache(maxsize=1024)
+def _minute(minutes: int) -> str:
+    return format_timestamp(minutes * 60_000_000)[:16]
 
 
 def optional_date(micros: int | None) -> str | None:
@@ -113,6 +124,35 @@ def message(found: Message, view: View) -> wire.Message:
     )
 
 
+def messages_json(found: Sequence[Message], view: View) -> bytes:
+    """Messages as JSON, the same as of `message` but several times faster: lists are long (benchmark conversations)."""
+    return f"[{','.join([_message_json(item, view) for item in found])}]".encode()
+
+
+def _message_json(found: Message, view: View) -> str:
+    author = view.authors.get(found.author_id)
+    is_author = "null" if view.viewer is None else BOOLEANS[view.viewer.id == found.author_id]
+    return (
+        f'{{"id":"{uuid_of(found.id, Kind.MESSAGE)}","user_id":"{uuid_of(found.author_id, Kind.USER)}"'
+        f',"frontend_message_id":{quoted(found.frontend_id)},"text":{quoted(found.text)},"lang":{quoted(found.lang)}'
+        f',"is_assistant":{BOOLEANS[found.role is Role.ASSISTANT]}'
+        f',"emojis":{dumps(found.emojis) if found.emojis else "{}"}'
+        f',"user_emojis":{dumps(view.emojis[found.id]) if found.id in view.emojis else "[]"}'
+        f',"user_is_author":{is_author},"synthetic":{BOOLEANS[found.synthetic]}'
+        f',"parent_id":{_optional_id(found.parent_id)},"created_date":"{date(found.created_at)}"'
+        f',"review_result":{BOOLEANS[found.accepted]},"review_count":{found.review_count}'
+        f',"deleted":{BOOLEANS[found.deleted]},"edited":{BOOLEANS[found.edited]}'
+        f',"model_name":{"null" if found.model_name is None else quoted(found.model_name)}'
+        f',"message_tree_id":"{uuid_of(found.tree_id, Kind.MESSAGE)}","ranking_count":{found.ranking_count}'
+        f',"rank":{"null" if found.rank is None else found.rank}'
+        f',"user":{encoded(user(author)).decode() if author else "null"}}}'
+    )
+
+
+def _optional_id(number: int | None) -> str:
+    return "null" if number is None else f'"{uuid_of(number, Kind.MESSAGE)}"'
+
+
 def tree_of(found: Sequence[Message], tree_id: int, view: View) -> wire.MessageTree:
     """Messages of one tree."""
     return wire.MessageTree(id=uuid_of(tree_id, Kind.MESSAGE), messages=[message(item, view) for item in found])
@@ -156,7 +196,7 @@ def labels(found: Sequence[LabelDescription]) -> list[wire.LabelDescription]:
 
 def mark_of(text: str | None) -> Mark | None:
     """The place that a cursor among messages names; one that is only a date is inclusive. Raises code 101."""
-    if text is None:
+    if not text:
         return None
     found = CURSOR.fullmatch(text)
     try:
@@ -173,15 +213,12 @@ def cursor(found: Message) -> str:
     return f"{uuid_of(found.id, Kind.MESSAGE)}${date(found.created_at)}"
 
 
-def page(found: messages.Page, request: messages.PageRequest, view: View) -> wire.MessagePage:
-    """A page of messages; an empty one leads back to where it was asked for."""
+def page_json(found: messages.Page, request: messages.PageRequest, view: View) -> bytes:
+    """A page of messages as JSON; an empty one leads back to where it was asked for."""
     before, after = (item and date(item.created_at) for item in (request.before, request.after))
     items = found.items
     previous = cursor(items[0]) if items and found.has_previous else None if items else after
     following = cursor(items[-1]) if items and found.has_next else None if items else before
-    return wire.MessagePage(
-        prev=previous,
-        next=following,
-        items=[message(item, view) for item in items],
-        order="desc" if request.descending else "asc",
-    )
+    shown = wire.MessagePage(prev=previous, next=following, items=[], order="desc" if request.descending else "asc")
+    head, _, tail = encoded(shown).partition(b"[]")
+    return head + messages_json(items, view) + tail

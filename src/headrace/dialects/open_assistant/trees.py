@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 
 from pydantic import BaseModel
 from starlette.responses import Response

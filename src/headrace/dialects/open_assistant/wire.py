@@ -82,7 +82,9 @@ class Failure(Shown):
 
 
 class Mistake(Shown):
-    """What is wrong with one part of a request."""
+    """What is wrong with one part of a request; `ctx` is there only if there is more to say."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=False)
 
     loc: list[str | int]
     msg: str

@@ -1,0 +1,1 @@
+"""Project folders of Kiln: written from a running server, read into one, or kept in step with one."""
