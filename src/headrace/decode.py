@@ -19,7 +19,7 @@ from msgspec import Raw
 
 from headrace.core.errors import Invalid, Malformed
 
-__all__ = ["MAX_DEPTH", "Raw", "check", "decode", "encode"]
+__all__ = ["MAX_DEPTH", "Raw", "check", "decode", "encode", "parse"]
 
 T = TypeVar("T")
 
@@ -74,6 +74,11 @@ def check(body: bytes, *, max_depth: int = MAX_DEPTH) -> None:
     `max_depth` levels, integers outside signed 64 bits, NaN, infinities and numbers too large for a double.
     """
     _refuse_hazards(body, max_depth)
+    _parse(body, Raw)
+
+
+def parse(body: bytes) -> None:
+    """Refuse, with Malformed, what is not one JSON document: for what `check` let pass when it came."""
     _parse(body, Raw)
 
 

@@ -1,4 +1,4 @@
-"""The examples of docs/client.md do what the page says, against a server in a process of its own."""
+"""The examples of the README and of docs/client.md do what they say, against a server in a process of its own."""
 
 import io
 import re
@@ -10,7 +10,7 @@ import pytest
 
 from acceptance.server_process import TOKEN, ServerProcess
 
-PAGE = Path(__file__).parent.parent.parent / "docs" / "client.md"
+ROOT = Path(__file__).parent.parent.parent
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 PRINTED = re.compile(r"^ *print\(.*\)  # (.*)$", re.MULTILINE)
 
@@ -28,14 +28,20 @@ def live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     server.stop()
 
 
-def test_every_example_prints_what_the_page_says(live: str) -> None:
-    """The blocks run in order in one namespace; each print tells in its comment what it prints."""
+def test_every_example_prints_what_its_page_says(live: str) -> None:
+    """A page's blocks run in order in one namespace; each print tells in its comment what it prints."""
+    assert run(ROOT / "README.md") >= 1
+    assert run(ROOT / "docs" / "client.md") > 8
+
+
+def run(page: Path) -> int:
+    """Run the Python blocks of a page; answers how many there are."""
     names: dict[str, object] = {"__name__": "__main__"}
-    blocks = BLOCK.findall(PAGE.read_text())
-    assert len(blocks) > 8
+    blocks = BLOCK.findall(page.read_text())
     for block in blocks:
         out = io.StringIO()
         with redirect_stdout(out):
-            exec(compile(block, str(PAGE), "exec"), names)
+            exec(compile(block, str(page), "exec"), names)
         assert out.getvalue().splitlines() == PRINTED.findall(block), block
     names["client"].close()  # type: ignore[attr-defined]
+    return len(blocks)

@@ -97,7 +97,7 @@ class Replay:
         said = [{"result": choice("Positive"), "unique_id": "u"}] if annotated else []
         data = [{"text": f"t{number}", "n": number} for number in range(len(OLD_TASKS))]
         sent: list[dict[str, Any]] = [{"data": item, "annotations": said if item["n"] < 5 else []} for item in data]
-        sent[0]["predictions"] = [{"result": choice("Positive")}]
+        sent[0]["predictions"] = [{"result": choice("Positive"), "score": 0.5}]
         numbers = imported(self.api, made, sent)["task_ids"]
         self.ids |= {("task", old): new for old, new in zip(OLD_TASKS, numbers, strict=True)}
 

@@ -145,8 +145,12 @@ def test_configuration_changes_at_run_time(application: Application, api: TestCl
     assert (
         ok(api.patch(CONFIG, json={"goal_tree_size": 3, "init_prompt_disabled_langs": ["de"]}))["goal_tree_size"] == 3
     )
-    bad: dict[str, object]
-    for bad in ({"goal_tree_size": "3"}, {"goal_tree_size": 5, "nothing": 1}, {"acceptance_threshold_reply": 2}):
+    wrong: list[dict[str, object]] = [
+        {"goal_tree_size": "3"},
+        {"goal_tree_size": 5, "nothing": 1},
+        {"acceptance_threshold_reply": 2},
+    ]
+    for bad in wrong:
         assert api.patch(CONFIG, json=bad).status_code == 400
     found = ok(api.get(CONFIG))
     assert (found["goal_tree_size"], found["init_prompt_disabled_langs"]) == (3, ["de"])

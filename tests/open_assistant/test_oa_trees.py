@@ -144,6 +144,21 @@ def test_reported_messages_are_processed(frontend: Frontend) -> None:
     assert code(frontend.post(f"/admin/flagged_messages/{uuid4()}/processed")) == (404, 2001)
 
 
+def test_lists_show_messages_as_they_are_one_by_one(frontend: Frontend) -> None:
+    """A list, a page and a tree hold the very objects that are answered for each message alone."""
+    odd = frontend.write("author", text='"quoted" \\ \u2028 \x7f \U0001f600 [] \n end')
+    ok(frontend.post(f"/messages/{odd}/emoji", {"user": user("a"), "emoji": "100"}))
+    gone = frontend.write("author", text="gone")
+    ok(frontend.http.delete(f"/api/v1/messages/{gone}"))
+    alone = [ok(frontend.get(f"/messages/{item}", viewer="a")) for item in (odd, gone)]
+    assert alone[0]["user_emojis"] == ["100"]
+    assert ok(frontend.get("/messages/", viewer="a", allow_deleted="true", desc="false")) == alone
+    page = ok(frontend.get("/messages/cursor", viewer="a", include_deleted="true", include_user="true"))
+    assert [item | {"user": None} for item in page["items"]] == alone
+    assert page["items"][0]["user"] == ok(frontend.get(f"/users/{alone[0]['user_id']}"))
+    assert ok(frontend.get(f"/messages/{odd}/tree", viewer="a"))["messages"] == alone[:1]
+
+
 def test_statistics_count_the_collection(frontend: Frontend) -> None:
     """Messages, trees and states are counted; a statistic nobody computes is 6000."""
     prompt, _ = replied(frontend)

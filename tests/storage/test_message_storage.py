@@ -183,7 +183,16 @@ def test_availability_counts_and_picks_what_is_left(world: World) -> None:
 @pytest.mark.parametrize("statement", [AVAILABLE, PICK, EXTENDIBLE])
 def test_choosing_a_task_uses_the_index_of_offers(store: Store, statement: Select[Any]) -> None:
     """Neither counting nor picking reads messages that call for nothing, however many there are."""
-    given = {"dataset": 1, "language": "en", "kind": "x", "person": 1, "family": "f", "most": 9, "least": 0}
+    given = {
+        "dataset": 1,
+        "language": "en",
+        "kind": "x",
+        "person": 1,
+        "family": "f",
+        "most": 9,
+        "least": 0,
+        "greatest": 9,
+    }
     known = {name: value for name, value in given.items() if name in statement.compile().params}
 
     def plan(tx: Transaction) -> str:

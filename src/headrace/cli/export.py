@@ -74,7 +74,7 @@ def form_of(layout: Layout, *, seed: str | None = None, best_only: bool = False)
 def _opened(output: Path) -> Iterator[IO[bytes]]:
     """The file to write; a packed one has no name and no time in it, so the same lines give the same bytes."""
     if output == STDOUT:
-        yield click.get_binary_stream("stdout")
+        yield sys.stdout.buffer
         return
     with output.open("wb") as file:
         if output.suffix != ".gz":

@@ -19,18 +19,23 @@ CURRENT = text("annotations.current")
 # Built once: building them took several times what running them does (benchmark requests).
 ALL = select(annotations).where(annotations.c.dataset_id == bindparam("dataset"))
 GET = select(annotations).where(annotations.c.id == bindparam("annotation"))
+WHERE = select(annotations.c.dataset_id, annotations.c.record_id, annotations.c.author_id).where(
+    annotations.c.id == bindparam("annotation")
+)
 OF_RECORDS = ALL.where(among(annotations.c.record_id, "records")).order_by(annotations.c.id)
 CURRENT_OF = ALL.where(among(annotations.c.record_id, "records"), CURRENT)
-AUTHORED = (
-    ALL.where(
-        annotations.c.record_id == bindparam("record"),
-        annotations.c.author_id == bindparam("author"),
-        annotations.c.result.is_(None),
-    )
-    .order_by(annotations.c.id.desc())
-    .limit(1)
+# In no order: to sort by ids SQLite would look through all that the author ever said.
+AUTHORED = ALL.where(
+    annotations.c.record_id == bindparam("record"),
+    annotations.c.author_id == bindparam("author"),
+    annotations.c.result.is_(None),
 )
-SOME = select(annotations.c.id).where(annotations.c.dataset_id == bindparam("dataset"), CURRENT)
+# In the order of the index of current ones, so that SQLite takes it.
+SOME = (
+    select(annotations.c.id)
+    .where(annotations.c.dataset_id == bindparam("dataset"), CURRENT)
+    .order_by(annotations.c.record_id)
+)
 AT_LEAST = select(func.count()).select_from(SOME.limit(bindparam("most")).subquery())
 COUNT = select(func.coalesce(func.sum(tallies.c.total), 0)).where(
     tallies.c.dataset_id == bindparam("dataset"), tallies.c.author_id == WHOLE
@@ -136,7 +141,7 @@ class AnnotationRepository(Repository):
         return list(ids)
 
     def update(self, annotation_id: int, judgement: Judgement) -> None:
-        known = self.session.first(GET, {"annotation": annotation_id})
+        known = self.session.first(WHERE, {"annotation": annotation_id})
         if known is None:
             return
         before = held(self.session, known.dataset_id, [known.record_id])
@@ -205,7 +210,7 @@ class AnnotationRepository(Repository):
 
     def authored(self, dataset_id: int, record_id: int, author_id: int) -> Annotation | None:
         found = self._all(AUTHORED, {"dataset": dataset_id, "record": record_id, "author": author_id})
-        return found[0] if found else None
+        return max(found, key=lambda annotation: annotation.id, default=None)
 
     def reviewed(
         self, dataset_id: int, after_record: int, limit: int, source_id: int | None = None

@@ -28,7 +28,8 @@ STORED = tuple(column.name for column in COLUMNS if column.name != "record_id")
 def _message(row: Row[Any]) -> Message:
     # Taken apart at once and not by name: a list of a thousand messages spends most of its time here (benchmark
     # conversations).
-    *most, live_children, offer, draw, emojis, body = row
+    values: tuple[Any, ...] = tuple(row)
+    *most, live_children, offer, draw, emojis, body = values
     record_id, tree_id, parent_id, role, lang, depth, author_id, client_id, frontend_id, created_at = most[:10]
     review_count, accepted, deleted, edited, late, synthetic, model_name, rank, ranking_count = most[10:]
     return Message(

@@ -20,7 +20,7 @@ from headrace.core.run_lists import Changes, Deleted, RunFilter, RunPage, Said, 
 from headrace.core.runs import Place
 from headrace.core.store import Tx
 from headrace.core.times import parse_timestamp
-from headrace.decode import Raw, decode, encode
+from headrace.decode import encode, parse
 from headrace.dialects.kiln.boundary import (
     RUN,
     RUNS,
@@ -142,7 +142,7 @@ def _members(page: RunPage, include: Sequence[str]) -> bytes:
     """The runs of a page as the members of an array; one whose stored text is damaged is left out and logged."""
     try:
         members = ",".join([run_text(record, page.text_keys, include) for record in page.records]).encode()
-        decode(b"[%b]" % members, Raw)
+        parse(b"[%b]" % members)
     except DAMAGE:
         # One by one only when something is wrong: looking at all of them at once costs a fraction.
         texts = (readable(record, page.text_keys, include) for record in page.records)
@@ -154,7 +154,7 @@ def readable(record: Record, text_keys: Sequence[str], include: Sequence[str] = 
     """A record as a run, or None when its stored text is damaged."""
     try:
         text = run_text(record, text_keys, include)
-        decode(text.encode(), Raw)
+        parse(text.encode())
     except DAMAGE:
         log.error("the record %s cannot be read as a run", record.id)
         return None

@@ -236,10 +236,10 @@ def _chunk(tx: Tx, call: Call, window: Window, done: int) -> Chunk:
     return Chunk(ids=ids, page=tasks.some(tx, call.who, dataset, ids, parts=showing.parts))
 
 
-async def _answer(call: Call, window: Window, opening: bytes, closing: bytes, first: Chunk | None = None) -> Response:
-    """The tasks of a window between two pieces of JSON; more than a chunk is sent as it is read, the `first` may have
-    been."""
-    first = first or await call.read(lambda tx: _chunk(tx, call, window, 0))
+async def _answer(call: Call, window: Window, opening: bytes, closing: bytes, known: Chunk | None = None) -> Response:
+    """The tasks of a window between two pieces of JSON; more than a chunk is sent as it is read, the `known`
+    first one has been."""
+    first = await call.read(lambda tx: _chunk(tx, call, window, 0)) if known is None else known
     if len(first.ids) < CHUNK or len(first.ids) == window.limit:
         body = opening + await asyncio.to_thread(_encoded, first, window.showing) + closing
         return Response(body, media_type="application/json")
