@@ -12,6 +12,9 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
 ARGS ?=
 
+# The test processes and the children they start share one compilation of the sources.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help run test acceptance lint format bench docs lock clean
 
 help: ## list the commands
@@ -21,7 +24,7 @@ run: .venv/.for-run ## install what the server needs, serve demo data on http://
 	@$(BIN)/headrace serve --demo $(ARGS)
 
 test: .venv/.for-development ## run the test suite (ARGS='-k streams -x' reaches pytest)
-	@$(BIN)/python -m pytest -n 2 $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 acceptance: .venv/.for-development .venv-sdk/.ready ## drive a real server with the real label-studio-sdk
 	@HEADRACE_SDK_PYTHON=$(CURDIR)/.venv-sdk/bin/python $(BIN)/python -m pytest -m acceptance $(ARGS)

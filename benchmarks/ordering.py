@@ -30,8 +30,8 @@ from headrace.learning.worth import need, neediest, novelty, uncertainty
 
 Floats = npt.NDArray[np.float64]
 
-FIRST, STEP, LAST = 100, 50, 1_000
-HELD, POOL = 2_000, 6_000
+FIRST, STEP, LAST = 100, 50, 1_200
+HELD, POOL = 2_000, 20_000
 RANKS = slice(60, 90)
 SAVED_AT = (0.5, 0.75, 1.0)
 

@@ -1,8 +1,10 @@
 """What every test may use: a server in-process on a real database, its admin, and people with less rights."""
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from shutil import copyfile
 from typing import Any
@@ -10,6 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from anyio.from_thread import start_blocking_portal
+from starlette import routing
 from starlette.testclient import TestClient
 
 from headrace.app import Application, create_app
@@ -37,6 +40,21 @@ def one_event_loop() -> Iterator[None]:
     with start_blocking_portal() as TestClient.portal:
         yield
     TestClient.portal = None
+
+
+@pytest.fixture(scope="session", autouse=True)
+def paths_compiled_once() -> Iterator[None]:
+    """All servers of a test process have the same paths; compiling them is a quarter of what a start costs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(routing, "compile_path", cache(routing.compile_path))
+        yield
+
+
+def pytest_collection_finish() -> None:
+    """Keep the collector from walking what was imported again and again, as the server does when it starts."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 10, 10)
 
 
 @pytest.fixture(scope="session")
@@ -77,11 +95,19 @@ def settings_in(data: Path, migrated_sqlite: Path) -> Settings:
 
 
 @pytest.fixture
-def application(settings: Settings) -> Iterator[Application]:
-    """A running server on SQLite, its jobs included."""
-    application = create_app(settings)
+def application(request: pytest.FixtureRequest) -> Iterator[Application]:
+    """A running server on SQLite, its jobs included: the test's own, or the module's if that is marked as sharing."""
+    if _shares_server(request):
+        yield request.getfixturevalue("shared_application")
+        return
+    application = create_app(request.getfixturevalue("settings"))
     yield application
     application.close()
+
+
+def _shares_server(request: pytest.FixtureRequest) -> bool:
+    mark = request.node.get_closest_marker("server")
+    return mark is not None and mark.args == ("shared",)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -96,10 +122,14 @@ def store(request: pytest.FixtureRequest, tmp_path: Path, migrated_sqlite: Path)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def either(request: pytest.FixtureRequest, settings: Settings) -> Iterator[Application]:
-    """A running server, once on SQLite and once on PostgreSQL."""
-    url = request.getfixturevalue("database_url") if request.param == "postgres" else ""
-    application = create_app(replace(settings, database_url=url))
+def either(request: pytest.FixtureRequest) -> Iterator[Application]:
+    """A running server, once on SQLite and once on PostgreSQL; shared as `application` is."""
+    on_postgres = request.param == "postgres"
+    if _shares_server(request):
+        yield request.getfixturevalue("shared_on_postgres" if on_postgres else "shared_application")
+        return
+    url = request.getfixturevalue("database_url") if on_postgres else ""
+    application = create_app(replace(request.getfixturevalue("settings"), database_url=url))
     yield application
     application.close()
 
@@ -111,12 +141,30 @@ def api(application: Application) -> TestClient:
 
 
 @pytest.fixture(scope="module")
-def shared_api(tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path) -> Iterator[TestClient]:
-    """The admin's client of one SQLite server for all tests of a module whose cases cannot disturb one another: they
-    are refused, or each makes anew all that it looks at."""
+def shared_application(tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path) -> Iterator[Application]:
+    """One SQLite server for all tests of a module whose cases cannot disturb one another: they are refused, or each
+    makes anew all that it looks at."""
     application = create_app(settings_in(tmp_path_factory.mktemp("shared") / "data", migrated_sqlite))
-    yield client_of(application)
+    yield application
     application.close()
+
+
+@pytest.fixture(scope="module")
+def shared_on_postgres(
+    tmp_path_factory: pytest.TempPathFactory, postgres_server: str, migrated_postgres: str
+) -> Iterator[Application]:
+    """The same on PostgreSQL."""
+    data = tmp_path_factory.mktemp("shared") / "data"
+    with fresh_database(postgres_server, template=migrated_postgres) as url:
+        application = create_app(Settings(data=data, admin_token=ADMIN_TOKEN, database_url=url))
+        yield application
+        application.close()
+
+
+@pytest.fixture(scope="module")
+def shared_api(shared_application: Application) -> TestClient:
+    """The admin's client of the server that a module shares."""
+    return client_of(shared_application)
 
 
 @pytest.fixture

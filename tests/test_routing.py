@@ -35,8 +35,9 @@ def test_the_short_cut_changes_no_answer(clients: tuple[TestClient, TestClient],
 
 
 def test_every_route_of_every_dialect_is_found_at_once(application: Application) -> None:
-    """No declared route is left to the scan of the whole table."""
-    declared = [route for known in (communications_mining.dialect, label_studio.dialect) for route in known.routes]
+    """No declared route is left to the scan of the whole table, but for those that take all below a path."""
+    known = [*communications_mining.dialect.routes, *label_studio.dialect.routes]
+    declared = [route for route in known if ":path}" not in route.path]
     found = ShortCut([Route(route.path, told, methods=list(route.methods)) for route in by_precedence(declared)])
     for route in declared:
         path = route.path.replace("{", "").replace("}", "")

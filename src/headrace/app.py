@@ -25,6 +25,7 @@ from headrace.dialects import communications_mining, kiln, label_studio, open_as
 from headrace.dialects import headrace as native
 from headrace.dialects.describing import description
 from headrace.dialects.kit import (
+    STATUS,
     Dialect,
     Services,
     allowed_methods,
@@ -81,12 +82,11 @@ ADMIN_EMAIL = "admin@example.org"
 
 def render_plain(request: Request, error: errors.HeadraceError) -> Response:
     """An error on a path that belongs to no dialect."""
-    status = next(PLAIN_STATUS[kind] for kind in type(error).__mro__ if kind in PLAIN_STATUS)
+    status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
     body = {"error": {"code": error.code, "message": error.message, "request_id": request.state.request_id}}
     return json_answer(body, status, retry_headers(error))
 
 
-PLAIN_STATUS = communications_mining.STATUS
 plain = Dialect(name="headrace", owns=re.compile(r"/"), render=render_plain)
 
 

@@ -11,7 +11,7 @@ from starlette.types import Message, Receive, Scope
 from headrace.core.errors import Invalid
 from headrace.decode import Raw, decode
 
-SHARED = re.compile(r"/api/projects(/(?!(counts|validate)$)[^/]+(/tasks)?)?")
+SHARED = re.compile(r"/api/projects(/(?!(counts|roles|validate)$)[^/]+(/tasks)?)?")
 PEEK_LIMIT = 1 << 20
 
 

@@ -5,10 +5,9 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from shutil import copyfile
-from typing import Any
 
 import pytest
-from sqlalchemy import Select, func, select
+from sqlalchemy import GenerativeSelect, func, select
 
 from building import eventually
 from conversing import World, some_world
@@ -17,11 +16,12 @@ from headrace.core.messages import Filter, Mark, Message, PageRequest, Role, Tas
 from headrace.core.persons import Identity, PersonKey, PersonMark, PersonRequest
 from headrace.core.records import NewRecord
 from headrace.core.store import Store, Tx
-from headrace.core.trees import Tree, TreeState
+from headrace.core.tree_choice import FAMILIES, REPLIES
+from headrace.core.trees import Asker, Tree, TreeState
 from headrace.storage import open_store
 from headrace.storage.schema_trees import OF_RECORDS
 from headrace.storage.transaction import Transaction
-from headrace.storage.trees import AVAILABLE, EXTENDIBLE, PICK
+from headrace.storage.trees import counting, extending, picking
 
 K = TaskKind
 
@@ -168,31 +168,25 @@ def test_availability_counts_and_picks_what_is_left(world: World) -> None:
     ids = world.write(lambda tx: planted(tx, world, 6))
     number = world.tree(ids[0]).dataset_id
 
-    def kept(tx: Tx) -> tuple[int, int, set[int | None]]:
-        tx.trees.exclude(ids[0], 7, "labeling")
-        tx.trees.exclude(ids[0], 7, "labeling")
-        tx.trees.exclude(ids[1], 8, "labeling")
+    def kept(tx: Tx) -> tuple[list[int], set[int | None]]:
+        asker = Asker(number, "en", 7)
+        tx.trees.exclude(7, [(ids[0], "labeling")])
+        tx.trees.exclude(7, [(ids[0], "labeling"), (ids[1], "reply")])
+        tx.trees.exclude(8, [(ids[1], "labeling")])
         draws = [message.draw for message in tx.messages.of_trees(ids)]
-        picked = {tx.trees.pick(number, "en", K.LABEL_INITIAL_PROMPT, 7, draw) for draw in [*draws, 2**31 - 1]}
-        count = tx.trees.available(number, "en", K.LABEL_INITIAL_PROMPT, 7, 100)
-        return count, tx.trees.available(number, "en", K.LABEL_INITIAL_PROMPT, 7, 2), picked
+        picked = {tx.trees.pick(asker, K.LABEL_INITIAL_PROMPT, draw) for draw in [*draws, 2**31 - 1]}
+        counts = [tx.trees.available(asker, [K.LABEL_INITIAL_PROMPT], limit) for limit in (100, 2)]
+        return [count[K.LABEL_INITIAL_PROMPT] for count in counts], picked
 
-    assert world.write(kept) == (5, 2, set(ids[1:]))
+    assert world.write(kept) == ([5, 2], set(ids[1:]))
 
 
-@pytest.mark.parametrize("statement", [AVAILABLE, PICK, EXTENDIBLE])
-def test_choosing_a_task_uses_the_index_of_offers(store: Store, statement: Select[Any]) -> None:
+@pytest.mark.parametrize(
+    "statement", [counting(tuple(FAMILIES)), picking(K.RANK_ASSISTANT_REPLIES), extending(REPLIES)]
+)
+def test_choosing_a_task_uses_the_index_of_offers(store: Store, statement: GenerativeSelect) -> None:
     """Neither counting nor picking reads messages that call for nothing, however many there are."""
-    given = {
-        "dataset": 1,
-        "language": "en",
-        "kind": "x",
-        "person": 1,
-        "family": "f",
-        "most": 9,
-        "least": 0,
-        "greatest": 9,
-    }
+    given = {"dataset": 1, "language": "en", "person": 1, "most": 9, "start": 5}
     known = {name: value for name, value in given.items() if name in statement.compile().params}
 
     def plan(tx: Transaction) -> str:

@@ -180,6 +180,9 @@ class Messages(Protocol):
     def of_trees(self, tree_ids: Sequence[int]) -> list[Message]:
         """All messages of the trees, by date."""
 
+    def beside(self, dataset_id: int, record_id: int) -> list[Message]:
+        """All messages of the tree that a message belongs to, by date."""
+
     def page(self, dataset_id: int, request: PageRequest) -> list[Message]:
         """At most `limit + 1` messages in the order asked; with `before` alone the extra one is the first."""
 
@@ -315,7 +318,8 @@ def _cut(found: list[T], request: PageRequest) -> tuple[list[T], bool, bool]:
 
 def user_emojis(tx: "Tx", person_id: int | None, found: Collection[Message]) -> dict[int, list[str]]:
     """The emojis that a person gave to these messages, by message id."""
-    return {} if person_id is None else tx.messages.emojis_of(person_id, [item.id for item in found])
+    given = [item.id for item in found if item.emojis]
+    return tx.messages.emojis_of(person_id, given) if given and person_id is not None else {}
 
 
 def path(found: Sequence[Message], record_id: int) -> list[Message]:

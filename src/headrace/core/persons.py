@@ -130,6 +130,11 @@ def ensure(tx: "Tx", who: Principal, identity: Identity) -> Person:
     Raises username_required for an empty name, and Invalid for one that is too long or an unknown auth method.
     """
     conversations.load(tx, who, conversations.WORK)
+    return recognised(tx, who, identity)
+
+
+def recognised(tx: "Tx", who: Principal, identity: Identity) -> Person:
+    """`ensure` in a transaction that goes on to load the collection for work, and so fails for whoever may not."""
     _check(identity)
     known = tx.persons.find(who.user_id, identity.auth_method, identity.username)
     if known is None:

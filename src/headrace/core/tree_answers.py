@@ -115,7 +115,7 @@ def rank(tx: "Tx", who: Principal, person: Person, answer: Order, rng: random.Ra
     ranked = Details.of(task).ranked
     if sorted(answer.ranking) != list(range(len(ranked))):
         raise fault(Fault.INVALID_RANKING, "ranking is not a permutation of the replies shown")
-    parent = written_message(tx, collection, task.record_id)
+    tree, parent = tree_growth.around(tx, collection, task.record_id)
     _check_ranker(tx, collection, person, parent)
     ordered = tuple(ranked[place] for place in answer.ranking)
     said = {"ranking": {"ranked": ordered, "not_rankable": answer.not_rankable}}
@@ -133,9 +133,9 @@ def rank(tx: "Tx", who: Principal, person: Person, answer: Order, rng: random.Ra
         not_rankable=answer.not_rankable,
         created_at=tx.now(),
     )
-    _counted(tx, who, collection, ranking, rng)
+    _counted(tx, who, collection, tree, ranking, rng)
     if not collection.config.allow_duplicate_tasks:
-        tx.trees.exclude(parent.id, person.id, Family.RANKING)
+        tx.trees.exclude(person.id, [(parent.id, Family.RANKING)])
     finish(tx, who, collection, person, task, annotation_id)
     return annotation_id
 
@@ -171,9 +171,7 @@ def finish(tx: "Tx", who: Principal, collection: Conversations, person: Person, 
         work.finish(tx, who, collection.dataset, task, result_id)
     except NotOpen as error:
         raise tree_tasks.not_open(WorkState(str(error.fields["state"]))) from error
-    known = tx.persons.get(person.id)
-    if known is not None:
-        tx.persons.change(known, persons.active(known, tx.now()))
+    tx.persons.change(person, persons.active(person, tx.now()))
 
 
 def _check_duplicate(tx: "Tx", collection: Conversations, person: Person, words: str) -> None:
@@ -184,8 +182,7 @@ def _check_duplicate(tx: "Tx", collection: Conversations, person: Person, words:
 
 def _parent_tree(tx: "Tx", collection: Conversations, person: Person, parent_id: int) -> Settled:
     """The tree in which a reply is to be stored, if it takes one from this person."""
-    parent = written_message(tx, collection, parent_id)
-    tree = tree_growth.load(tx, parent.tree_id)
+    tree, _ = tree_growth.around(tx, collection, parent_id)
     replied = any(item.parent_id == parent_id and item.author_id == person.id for item in tree.messages)
     if replied and not collection.config.allow_duplicate_tasks:
         raise fault(Fault.REPLY_DUPLICATE, "this user has replied to the message before")
@@ -199,12 +196,9 @@ def _stored(tx: "Tx", who: Principal, collection: Conversations, written: _Writt
     # Dates rise with the order of commits, whatever the clock does: the collection is held.
     created_at = max(tx.now(), tx.messages.last_date(collection.id) + 1)
     message = _message_of(tx, who, collection, written, created_at, rng.randint(0, MAX_DRAW))
-    tx.messages.insert(collection.id, message)
-    if written.tree is None:
-        before = _planted(tx, collection, message, rng)
-    else:
-        before = Settled(written.tree.tree, [*written.tree.messages, message])
-    tree_growth.advance(tx, who, collection, before, before, rng)
+    before = written.tree or _planted(tx, collection, message, rng)
+    after = Settled(before.tree, [*before.messages, message])
+    tree_growth.advance(tx, who, collection, before, after, rng)
     _exclude_author(tx, collection, message)
     return message
 
@@ -242,7 +236,7 @@ def _message_of(
 
 
 def _planted(tx: "Tx", collection: Conversations, root: Message, rng: random.Random) -> Settled:
-    """A new tree with its prompt; its limits are those of today."""
+    """A new tree before its prompt is in it; its limits are those of today."""
     config = collection.config
     tree = Tree(
         id=root.id,
@@ -252,10 +246,11 @@ def _planted(tx: "Tx", collection: Conversations, root: Message, rng: random.Ran
         goal=tree_choice.goal_size(rng, config),
         max_children=config.max_children_count,
         max_depth=config.max_tree_depth,
+        size=1,
         created_at=root.created_at,
     )
     tx.trees.insert(tree)
-    return Settled(tree, [root])
+    return Settled(tree, [])
 
 
 def _in_time(tx: "Tx", collection: Conversations, tree: Tree, parent: Message, task: Work) -> bool:
@@ -267,20 +262,20 @@ def _in_time(tx: "Tx", collection: Conversations, tree: Tree, parent: Message, t
 
 def _exclude_author(tx: "Tx", collection: Conversations, message: Message) -> None:
     """See to it that nobody judges their own message, and that nobody replies twice to the same one."""
-    config = collection.config
+    config, kept = collection.config, list[tuple[int, str]]()
     if not config.allow_self_labeling:
-        tx.trees.exclude(message.id, message.author_id, Family.LABELING)
-    if message.parent_id is None:
-        return
-    if not config.allow_duplicate_tasks:
-        tx.trees.exclude(message.parent_id, message.author_id, Family.REPLY)
-    if not config.allow_self_ranking:
-        tx.trees.exclude(message.parent_id, message.author_id, Family.RANKING)
+        kept.append((message.id, Family.LABELING))
+    if message.parent_id is not None and not config.allow_duplicate_tasks:
+        kept.append((message.parent_id, Family.REPLY))
+    if message.parent_id is not None and not config.allow_self_ranking:
+        kept.append((message.parent_id, Family.RANKING))
+    tx.trees.exclude(message.author_id, kept)
 
 
-def _counted(tx: "Tx", who: Principal, collection: Conversations, ranking: Ranking, rng: random.Random) -> None:
+def _counted(
+    tx: "Tx", who: Principal, collection: Conversations, tree: Settled, ranking: Ranking, rng: random.Random
+) -> None:
     """Store a ranking, count it for the replies that were ranked, and let the tree go on."""
-    tree = tree_growth.load(tx, ranking.tree_id)
     ranked = set(ranking.order)
     tx.trees.add_ranking(ranking, {item.id: item.author_id for item in tree.messages if item.id in ranked})
     after = [
@@ -293,11 +288,3 @@ def _check_ranker(tx: "Tx", collection: Conversations, person: Person, parent: M
     mine = [item for item in tx.trees.rankings([parent.tree_id]) if item.person_id == person.id]
     if any(item.parent_id == parent.id for item in mine) and not collection.config.allow_duplicate_tasks:
         raise fault(Fault.TASK_ALREADY_DONE, "this user has ranked these replies before")
-
-
-def written_message(tx: "Tx", collection: Conversations, record_id: int | None) -> Message:
-    """A message that a task is about; raises message_not_found when it was removed meanwhile."""
-    message = None if record_id is None else tx.messages.get(collection.id, record_id)
-    if message is None:
-        raise fault(Fault.MESSAGE_NOT_FOUND, "the message was deleted")
-    return message

@@ -34,17 +34,30 @@ def load(tx: "Tx", tree_id: int) -> Settled:
     return Settled(tree, tx.messages.of_trees([tree_id]))
 
 
+def around(tx: "Tx", collection: Conversations, record_id: int | None) -> tuple[Settled, Message]:
+    """The tree of a message with all its messages by date, and that message; raises message_not_found."""
+    tree = None if record_id is None else tx.trees.holding(collection.id, record_id)
+    if tree is None:
+        raise fault(Fault.MESSAGE_NOT_FOUND, "the message was deleted")
+    found = tx.messages.of_trees([tree.id])
+    return Settled(tree, found), next(item for item in found if item.id == record_id)
+
+
 def advance(
     tx: "Tx", who: Principal, collection: Conversations, before: Settled, after: Settled, rng: random.Random
 ) -> Settled:
-    """Settle a tree that was changed and write all that differs from before; a tree that ends may wake another."""
+    """Settle a tree that was changed and write all that differs from before, new messages included; a tree that ends
+    may wake another."""
     found = settle(after.tree, after.messages, collection.config)
     if found.tree.state is S.READY_FOR_EXPORT and before.tree.state is not S.READY_FOR_EXPORT:
         found = settle(after.tree, after.messages, collection.config, tx.trees.rankings([found.tree.id]))
     tx.trees.change(before.tree, found.tree)
     known = {item.id: item for item in before.messages}
     for item in found.messages:
-        tx.messages.change(known.get(item.id, item), item)
+        if item.id in known:
+            tx.messages.change(known[item.id], item)
+        else:
+            tx.messages.insert(collection.id, item)
     if found.tree.state is not before.tree.state:
         _moved(tx, who, collection, before.tree, found.tree)
         if found.tree.state in ENDED and before.tree.state not in ENDED:
@@ -73,20 +86,20 @@ def reviewed(collection: Conversations, message: Message, reviews: Sequence[Revi
 
 def lottery(
     tx: "Tx", who: Principal, collection: Conversations, lang: str, at_most: int, rng: random.Random
-) -> list[int]:
-    """Let prompts that wait grow while there are fewer active trees than wanted; answers those that were drawn."""
-    drawn: list[int] = []
-    growing = tx.trees.count(collection.id, lang, S.GROWING)
-    while len(drawn) < at_most and growing + len(drawn) < collection.config.max_active_trees:
-        waiting = tx.trees.waiting(collection.id, lang)
+) -> Mapping[TreeState, int]:
+    """Let prompts that wait grow while there are fewer active trees than wanted; answers how many trees of the
+    language are then in each state up to growing."""
+    for _ in range(at_most):
+        counts = tx.trees.young(collection.id, lang)
+        waits = counts.get(S.PROMPT_LOTTERY_WAITING) and counts.get(S.GROWING, 0) < collection.config.max_active_trees
+        waiting = tx.trees.waiting(collection.id, lang) if waits else {}
         if not waiting:
-            break
+            return counts
         first = tx.trees.first_places(sorted(waiting), tx.now() - MONTH)
-        drawn.append(tree_choice.prompt_drawn(rng, waiting, first))
-        tree = load(tx, drawn[-1])
+        tree = load(tx, tree_choice.prompt_drawn(rng, waiting, first))
         start = Settled(replace(tree.tree, state=S.GROWING, drawn_at=tx.now()), tree.messages)
         advance(tx, who, collection, tree, start, rng)
-    return drawn
+    return tx.trees.young(collection.id, lang)
 
 
 def state(tx: "Tx", who: Principal, record_id: int) -> Tree:
@@ -142,7 +155,7 @@ def settle_all(tx: "Tx", who: Principal, rng: random.Random) -> int:
 
 def reviews(tx: "Tx", record_id: int) -> list[Review]:
     """What reviewers said of a message in tasks."""
-    return [Review(*said) for said in tx.trees.reviews(record_id)]
+    return [said for _, said in tx.trees.reviews(record_id)]
 
 
 def _wake(tx: "Tx", who: Principal, collection: Conversations, lang: str, rng: random.Random) -> None:

@@ -2,7 +2,7 @@
 nobody asked for, which decide nothing."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from headrace.core import (
@@ -21,8 +21,8 @@ from headrace.core.faults import Fault, fault
 from headrace.core.messages import Message, Role, TaskKind
 from headrace.core.persons import Person
 from headrace.core.rights import Principal
-from headrace.core.text_labels import LabelDescription
-from headrace.core.tree_answers import finish, takes_answer, written_message
+from headrace.core.text_labels import LANG_MISMATCH, SPAM, LabelDescription, Review
+from headrace.core.tree_answers import finish, takes_answer
 from headrace.core.tree_choice import FAMILIES, Family
 from headrace.core.tree_tasks import Details
 from headrace.core.work import Work
@@ -52,23 +52,25 @@ def review(
     collection = conversations.open_(tx, who)
     task = takes_answer(tree_tasks.required(tx, who, collection, task_id), person)
     persons.require_able(person, terms=collection.config.require_terms)
-    message = _reviewed_message(tx, collection, task, message_id)
+    _check_message(task, message_id)
+    tree, message = tree_growth.around(tx, collection, message_id)
     details = Details.of(task)
     check_labels(labels)
     if not set(labels) <= set(details.valid):
         raise fault(Fault.LABELS_INVALID, "the task does not ask for that label")
     if not set(details.mandatory) <= set(labels):
         raise fault(Fault.LABELS_MANDATORY_MISSING, f"mandatory labels: {', '.join(details.mandatory)}")
-    _check_reviewer(tx, collection, person, message)
+    said = tx.trees.reviews(message.id)
+    _check_reviewer(collection, person, message, [number for number, _ in said])
     judgement = text_labels.judgement(labels, mode=details.mode)
     annotation_id = annotations.judge(tx, who, collection.dataset, message.id, judgement, author_id=person.id)
     mode = details.mode.value if details.mode else None
     tx.trees.add_review(annotation_id, message.id, person.id, mode, labels)
-    tree = tree_growth.load(tx, message.tree_id)
-    decided = tree_growth.reviewed(collection, message, tree_growth.reviews(tx, message.id))
+    said.append((person.id, Review(labels.get(SPAM, 0.0), labels.get(LANG_MISMATCH))))
+    decided = tree_growth.reviewed(collection, message, [review for _, review in said])
     tree_growth.advance(tx, who, collection, tree, tree_growth.changed(tree, only=decided), rng)
     if not collection.config.allow_duplicate_tasks:
-        tx.trees.exclude(message.id, person.id, Family.LABELING)
+        tx.trees.exclude(person.id, [(message.id, Family.LABELING)])
     finish(tx, who, collection, person, task, annotation_id)
     return annotation_id
 
@@ -124,20 +126,19 @@ def check_labels(labels: Mapping[str, float]) -> None:
             raise Invalid(f"the value of {name} must lie in 0 to 1", fields={"labels": name})
 
 
-def _check_reviewer(tx: "Tx", collection: Conversations, person: Person, message: Message) -> None:
+def _check_reviewer(collection: Conversations, person: Person, message: Message, reviewers: Collection[int]) -> None:
     config = collection.config
     if message.author_id == person.id and not config.allow_self_labeling:
         raise fault(Fault.LABELS_REPEATED, "nobody reviews their own message")
-    if not config.allow_duplicate_tasks and tx.trees.review_of(message.id, person.id, free=False):
+    if not config.allow_duplicate_tasks and person.id in reviewers:
         raise fault(Fault.LABELS_REPEATED, "this user has reviewed the message before")
 
 
-def _reviewed_message(tx: "Tx", collection: Conversations, task: Work, message_id: int) -> Message:
+def _check_message(task: Work, message_id: int) -> None:
     if FAMILIES.get(TaskKind(task.kind)) is not Family.LABELING:
         raise fault(Fault.TASK_PAYLOAD_MISMATCH, "the task does not ask for labels")
     if task.record_id != message_id:
         raise fault(Fault.LABELS_WRONG_MESSAGE, "the task is about another message")
-    return written_message(tx, collection, message_id)
 
 
 def _review_kind(message: Message) -> TaskKind:

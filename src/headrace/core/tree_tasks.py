@@ -6,6 +6,7 @@ answered much longer; if the place was given to somebody else meanwhile, the ans
 
 import json
 import random
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from headrace.core.persons import Person
 from headrace.core.rights import Principal
 from headrace.core.text_labels import Mode
 from headrace.core.tree_choice import FAMILIES, REPLIES, WRITING, Family
-from headrace.core.trees import Candidate, Draws, TreeState, rankable
+from headrace.core.trees import Asker, Candidate, TreeState, rankable
 from headrace.core.work import NewWork, NotOpen, Work, WorkState
 
 if TYPE_CHECKING:
@@ -91,12 +92,19 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Asked:
-    """Who wants to know what there is to do in a language, and how far that is counted."""
+    """Who wants to know what there is to do in a language, how far that is counted, and how many young trees there
+    are."""
 
     collection: Conversations
     person: Person
     lang: str
     counted: int
+    young: Mapping[TreeState, int]
+
+    @property
+    def asker(self) -> Asker:
+        """The same for the store."""
+        return Asker(self.collection.id, self.lang, self.person.id)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,9 +121,9 @@ class _Asking:
 def availability(tx: "Tx", who: Principal, person: Person, lang: str, rng: random.Random) -> dict[TaskKind, int]:
     """How many tasks of each kind there are for a person in a language; `random` is the sum. May run the lottery."""
     collection = conversations.open_(tx, who)
-    tree_growth.lottery(tx, who, collection, lang, tree_growth.DRAWS_PER_LOOK, rng)
     message_changes.checked_lang(lang)
-    asked = _Asked(collection=collection, person=person, lang=lang, counted=COUNTED)
+    young = tree_growth.lottery(tx, who, collection, lang, tree_growth.DRAWS_PER_LOOK, rng)
+    asked = _Asked(collection=collection, person=person, lang=lang, counted=COUNTED, young=young)
     found = _look(tx, asked, K.RANDOM, rng).available
     return {kind: sum(found.values()) if kind is K.RANDOM else found.get(kind, 0) for kind in TaskKind}
 
@@ -141,8 +149,8 @@ def request(
     if tx.work.pending(collection.id, person.id, since) >= config.max_pending_tasks_per_user:
         raise fault(Fault.TOO_MANY_PENDING, "this user has too many tasks that are not answered")
     message_changes.checked_lang(lang)
-    tree_growth.lottery(tx, who, collection, lang, tree_growth.DRAWS_PER_REQUEST, rng)
-    asked = _Asked(collection=collection, person=person, lang=lang, counted=SAMPLED)
+    young = tree_growth.lottery(tx, who, collection, lang, tree_growth.DRAWS_PER_REQUEST, rng)
+    asked = _Asked(collection=collection, person=person, lang=lang, counted=SAMPLED, young=young)
     asking = _look(tx, asked, kind, rng)
     chosen = tree_choice.kind_of(rng, asking.available) if kind is K.RANDOM else kind
     if chosen is None or not asking.available.get(chosen):
@@ -200,7 +208,7 @@ def refuse(
         return
     message = tx.messages.get(collection.id, task.record_id)
     if message is not None:
-        tx.trees.exclude(message.id, skipper, family)
+        tx.trees.exclude(skipper, [(message.id, family)])
         skip = message_changes.SKIPS[family]
         message_changes.mark(tx, who, collection, message, skipper, skip, rng=rng)
 
@@ -244,45 +252,41 @@ def not_open(state: WorkState) -> Exception:
 def _look(tx: "Tx", asked: _Asked, wanted: TaskKind, rng: random.Random) -> _Asking:
     """What can be offered to a person in a language: of one kind, or of every kind for `random`."""
     kinds = [kind for kind in (K.INITIAL_PROMPT, *FAMILIES) if kind is wanted or wanted is K.RANDOM]
-    places = {kind: _places(tx, asked, kind, rng.randint(0, MAX_DRAW)) for kind in REPLIES if kind in kinds}
-    available: dict[TaskKind, int] = {}
-    for kind in kinds:
-        if kind is K.INITIAL_PROMPT:
-            available[kind] = _prompts(tx, asked.collection, asked.lang)
-        elif kind in places:
-            available[kind] = len(places[kind])
-        else:
-            available[kind] = tx.trees.available(asked.collection.id, asked.lang, kind, asked.person.id, asked.counted)
+    places = _places(tx, asked, [kind for kind in kinds if kind in REPLIES], rng.randint(0, MAX_DRAW))
+    counted = [kind for kind in kinds if kind in FAMILIES and kind not in REPLIES]
+    available = tx.trees.available(asked.asker, counted, asked.counted)
+    available |= {kind: len(found) for kind, found in places.items()}
+    if K.INITIAL_PROMPT in kinds:
+        available[K.INITIAL_PROMPT] = _prompts(asked)
     return _Asking(
         collection=asked.collection, person=asked.person, lang=asked.lang, available=available, places=places
     )
 
 
-def _prompts(tx: "Tx", collection: Conversations, lang: str) -> int:
-    counts = tx.trees.young(collection.id, lang)
+def _prompts(asked: _Asked) -> int:
     return tree_choice.prompts_wanted(
-        collection.config,
-        lang,
-        growing=counts.get(TreeState.GROWING, 0),
-        reviewed=counts.get(TreeState.INITIAL_PROMPT_REVIEW, 0),
-        waiting=counts.get(TreeState.PROMPT_LOTTERY_WAITING, 0),
+        asked.collection.config,
+        asked.lang,
+        growing=asked.young.get(TreeState.GROWING, 0),
+        reviewed=asked.young.get(TreeState.INITIAL_PROMPT_REVIEW, 0),
+        waiting=asked.young.get(TreeState.PROMPT_LOTTERY_WAITING, 0),
     )
 
 
-def _places(tx: "Tx", asked: _Asked, kind: TaskKind, start: int) -> list[Candidate]:
+def _places(tx: "Tx", asked: _Asked, kinds: Sequence[TaskKind], start: int) -> dict[TaskKind, list[Candidate]]:
     """Messages that the person may answer now, from a random one on, as many as are counted or all there are."""
-    collection, found = asked.collection, list[Candidate]()
+    collection, limit = asked.collection, asked.counted
     since = tx.now() - collection.config.recent_tasks_span_sec * SECOND
-    for least, most in ((start, MAX_DRAW), (0, start - 1)):
-        while len(found) < asked.counted:
-            draws = Draws(least, most, asked.counted)
-            some = tx.trees.extendible(collection.id, asked.lang, kind, asked.person.id, draws)
-            trees = sorted({item.tree_id for item in some})
-            found += tree_choice.open_places(some, tx.trees.leases(collection.id, trees, since))
-            if len(some) < asked.counted:
-                break
-            least = some[-1].draw + 1
-    return found[: asked.counted]
+    while True:
+        some = tx.trees.extendible(asked.asker, kinds, start, limit)
+        leases = tx.trees.leases(collection.id, sorted({item.tree_id for item in some}), since)
+        read = Counter(item.kind for item in some)
+        found: dict[TaskKind, list[Candidate]] = {kind: [] for kind in kinds}
+        for item in tree_choice.open_places(some, leases):
+            found[item.kind].append(item)
+        if all(read[kind] < limit or len(found[kind]) >= asked.counted for kind in kinds):
+            return {kind: items[: asked.counted] for kind, items in found.items()}
+        limit *= 4
 
 
 def _offered(
@@ -299,10 +303,7 @@ def _offered(
     found: list[Message] = []
     record_id = _chosen(tx, asking, kind, rng)
     if record_id is not None:
-        message = tx.messages.get(collection.id, record_id)
-        if message is None:
-            raise fault(Fault.MESSAGE_NOT_FOUND, "the message was deleted")
-        found = tx.messages.of_trees([message.tree_id])
+        found = tx.messages.beside(collection.id, record_id)
     replies: list[Message] = []
     mode: Mode | None = None
     if kind in (K.RANK_ASSISTANT_REPLIES, K.RANK_PROMPTER_REPLIES):
@@ -338,7 +339,8 @@ def _chosen(tx: "Tx", asking: _Asking, kind: TaskKind, rng: random.Random) -> in
         return None
     if kind in WRITING:
         return tree_choice.parent_of(rng, asking.places[kind], asking.collection.config).id
-    return tx.trees.pick(asking.collection.id, asking.lang, kind, asking.person.id, rng.randint(0, MAX_DRAW))
+    asker = Asker(asking.collection.id, asking.lang, asking.person.id)
+    return tx.trees.pick(asker, kind, rng.randint(0, MAX_DRAW))
 
 
 def _labels(collection: Conversations, kind: TaskKind, mode: Mode | None) -> tuple[tuple[str, ...], tuple[str, ...]]:

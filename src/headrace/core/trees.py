@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol
 from headrace.core.conversations import Config
 from headrace.core.messages import Message, Role, TaskKind
 from headrace.core.rankings import Ranking, ranks
+from headrace.core.text_labels import Review
 
 
 class TreeState(StrEnum):
@@ -72,15 +73,19 @@ class Candidate(NamedTuple):
     live_children: int
     room: int
     """How many more messages its tree takes."""
-    draw: int = 0
+
+    @property
+    def kind(self) -> TaskKind:
+        """The task of replying to it."""
+        return TaskKind.ASSISTANT_REPLY if self.role is Role.PROMPTER else TaskKind.PROMPTER_REPLY
 
 
-class Draws(NamedTuple):
-    """A span of the random numbers of messages, both ends included, and how many messages of it are wanted."""
+class Asker(NamedTuple):
+    """Who wants something to do, in which language of which collection."""
 
-    least: int
-    most: int
-    limit: int
+    dataset_id: int
+    lang: str
+    person_id: int
 
 
 class Lease(NamedTuple):
@@ -105,6 +110,9 @@ class Trees(Protocol):
 
     def get(self, tree_id: int) -> Tree | None:
         """One tree."""
+
+    def holding(self, dataset_id: int, record_id: int) -> Tree | None:
+        """The tree of a message."""
 
     def some(self, tree_ids: Sequence[int]) -> dict[int, Tree]:
         """Those of the trees that exist, by id."""
@@ -132,18 +140,18 @@ class Trees(Protocol):
     def waiting(self, dataset_id: int, lang: str) -> dict[int, list[int]]:
         """The trees that wait for the lottery and whose authors are enabled, by author."""
 
-    def exclude(self, record_id: int, person_id: int, family: str) -> None:
-        """Never again offer this message to the person for this family of tasks."""
+    def exclude(self, person_id: int, kept: Sequence[tuple[int, str]]) -> None:
+        """Never again offer these messages, each for a family of tasks, to the person."""
 
-    def available(self, dataset_id: int, lang: str, kind: TaskKind, person_id: int, limit: int) -> int:
-        """How many messages call for this kind of task and may be offered to the person, counted up to a limit."""
+    def available(self, asker: Asker, kinds: Sequence[TaskKind], limit: int) -> dict[TaskKind, int]:
+        """How many messages call for each kind of task and may be offered to the person, counted up to a limit."""
 
-    def pick(self, dataset_id: int, lang: str, kind: TaskKind, person_id: int, draw: int) -> int | None:
+    def pick(self, asker: Asker, kind: TaskKind, start: int) -> int | None:
         """The message with the least draw from this one on (or of all) of those that `available` counts."""
 
-    def extendible(self, dataset_id: int, lang: str, kind: TaskKind, person_id: int, draws: Draws) -> list[Candidate]:
-        """Some of the messages that call for this kind of reply, in trees with room, and may be offered to the person:
-        those with draws in a span, in their order, up to a limit."""
+    def extendible(self, asker: Asker, kinds: Sequence[TaskKind], start: int, limit: int) -> list[Candidate]:
+        """Some of the messages that call for these kinds of replies, in trees with room, and may be offered to the
+        person: of each kind up to a limit, by their draws from this one on and then from the least."""
 
     def leases(self, dataset_id: int, tree_ids: Sequence[int], since: int) -> list[Lease]:
         """Places for replies in these trees handed out since an instant, not answered and not given back."""
@@ -156,8 +164,8 @@ class Trees(Protocol):
     def review_of(self, record_id: int, person_id: int, *, free: bool) -> int | None:
         """The judgement in which the person labelled the message, freely or in a task."""
 
-    def reviews(self, record_id: int) -> list[tuple[float, float | None]]:
-        """What reviewers said in tasks of a message: (spam, language mismatch), by date."""
+    def reviews(self, record_id: int) -> list[tuple[int, Review]]:
+        """What each reviewer said in a task of a message, by date."""
 
     def add_ranking(self, ranking: Ranking, authors: Mapping[int, int]) -> None:
         """Store a ranking, and the place it gives to each reply's author."""

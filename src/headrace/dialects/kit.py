@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
-from headrace.core import access_tokens, users
+from headrace.core import access_tokens, errors, users
 from headrace.core.entities import Extractor
 from headrace.core.errors import HeadraceError, Invalid, NotFound, RateLimited, TooLarge, Unauthenticated
 from headrace.core.idempotency import Reply, earlier, once
@@ -41,6 +41,23 @@ QUERY_BOOLEANS = {
     **dict.fromkeys(("true", "yes", "on", "1"), True),
     **dict.fromkeys(("false", "no", "not", "off", "0"), False),
 }
+
+
+STATUS: dict[type[HeadraceError], int] = {
+    errors.Unauthenticated: 401,
+    errors.Forbidden: 403,
+    errors.NotFound: 404,
+    errors.MethodNotAllowed: 405,
+    errors.Conflict: 409,
+    errors.TooLarge: 413,
+    errors.Unacceptable: 422,
+    errors.Invalid: 400,
+    errors.RateLimited: 429,
+    errors.Internal: 500,
+    errors.NotBuilt: 501,
+    errors.Unavailable: 503,
+}
+"""The status of each error of the domain, where a dialect has no table of its own."""
 
 
 class JobRunner(Protocol):

@@ -36,9 +36,7 @@ def need(probabilities: Floats, thresholds: Sequence[float]) -> npt.NDArray[np.f
 def neediest(nearness: npt.NDArray[np.float64]) -> list[list[tuple[int, float]]]:
     """For each text the labels that it would teach most, as (place of the label, nearness), at most TAUGHT."""
     places = np.argsort(-nearness, axis=1, kind="stable")[:, :TAUGHT]
-    return [
-        [(int(place), float(row[place])) for place in chosen] for row, chosen in zip(nearness, places, strict=True)
-    ]
+    return [[(int(place), float(row[place])) for place in chosen] for row, chosen in zip(nearness, places, strict=True)]
 
 
 def novelty(texts: Sequence[str], index: dict[str, int]) -> list[float]:

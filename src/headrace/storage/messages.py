@@ -12,11 +12,27 @@ from headrace.storage.schema import records
 from headrace.storage.schema_trees import message_emojis, message_flags, message_revisions, messages
 from headrace.storage.session import Repository, dumps, loads
 
+OF_ITSELF = messages.alias()
 COLUMNS = [column for column in messages.c if column.name != "dataset_id"]
 SELECT = select(*COLUMNS, records.c.body).join(records, records.c.id == messages.c.record_id)
 # Built once: every task and every answer runs them.
 BY_ID = SELECT.where(messages.c.record_id == bindparam("number"), messages.c.dataset_id == bindparam("dataset"))
 OF_TREE = SELECT.where(messages.c.tree_id == bindparam("tree")).order_by(messages.c.created_at, messages.c.record_id)
+BESIDE = SELECT.where(
+    messages.c.tree_id
+    == select(OF_ITSELF.c.tree_id)
+    .where(OF_ITSELF.c.record_id == bindparam("number"), OF_ITSELF.c.dataset_id == bindparam("dataset"))
+    .scalar_subquery()
+).order_by(messages.c.created_at, messages.c.record_id)
+RECENT = (
+    select(records.c.body)
+    .join(messages, messages.c.record_id == records.c.id)
+    .where(
+        messages.c.author_id == bindparam("author"),
+        messages.c.created_at > bindparam("since"),
+        messages.c.dataset_id == bindparam("dataset"),
+    )
+)
 INSERT = insert(messages)
 CHANGE = update(messages).where(messages.c.record_id == bindparam("number"))
 NEWEST = select(func.max(messages.c.created_at)).where(messages.c.dataset_id == bindparam("dataset"))
@@ -97,6 +113,9 @@ class MessageRepository(Repository):
         mine = self.session.among(messages.c.tree_id, tree_ids)
         return self._all(SELECT.where(mine).order_by(messages.c.created_at, messages.c.record_id))
 
+    def beside(self, dataset_id: int, record_id: int) -> list[Message]:
+        return self._all(BESIDE, {"number": record_id, "dataset": dataset_id})
+
     def page(self, dataset_id: int, request: PageRequest) -> list[Message]:
         statement = self._wanted(SELECT, dataset_id, request.wanted)
         found = self._all(self._paged(statement, request, messages.c.created_at, messages.c.record_id))
@@ -106,14 +125,13 @@ class MessageRepository(Repository):
         return int(self.session.conn.execute(NEWEST, {"dataset": dataset_id}).scalar_one() or 0)
 
     def recent_texts(self, dataset_id: int, author_id: int, since: int) -> list[str]:
-        mine = (messages.c.author_id == author_id, messages.c.created_at > since, messages.c.dataset_id == dataset_id)
-        return [message.text for message in self._all(SELECT.where(*mine))]
+        given = {"author": author_id, "since": since, "dataset": dataset_id}
+        return [decoded(body).get("text", "") for (body,) in self.session.rows(RECENT, given)]
 
     def change(self, before: Message, after: Message) -> None:
-        if before == after:
-            return
-        old, new = _values(before), _values(after)
-        changed = {name: value for name, value in new.items() if value != old[name]}
+        changed = {name: value for name in STORED if (value := getattr(after, name)) != getattr(before, name)}
+        if "emojis" in changed:
+            changed["emojis"] = dumps(after.emojis)
         if changed:
             self.session.run(CHANGE, {**changed, "number": before.id})
 

@@ -16,6 +16,7 @@ NAMED = select(persons).where(
     persons.c.auth_method == bindparam("method"),
     persons.c.username == bindparam("name"),
 )
+FIELDS = tuple(column.name for column in persons.c if column.name != "user_id")
 SOME = select(persons).where(among(persons.c.user_id, "people"))
 CHANGE = update(persons).where(persons.c.user_id == bindparam("number"))
 
@@ -71,8 +72,7 @@ class PersonRepository(Repository):
         return found[::-1] if request.backwards else found
 
     def change(self, before: Person, after: Person) -> None:
-        old, new = asdict(before), asdict(after)
-        changed = {name: value for name, value in new.items() if value != old[name]}
+        changed = {name: value for name in FIELDS if (value := getattr(after, name)) != getattr(before, name)}
         if changed:
             self.session.run(CHANGE, {**changed, "number": before.id})
         if before.username != after.username:

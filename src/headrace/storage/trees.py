@@ -2,28 +2,32 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
     Boolean,
     ColumnElement,
+    CompoundSelect,
     Integer,
     Row,
     Select,
     bindparam,
-    delete,
     exists,
     func,
     insert,
+    literal,
     select,
     text,
+    union_all,
     update,
 )
 
 from headrace.core.messages import Role, TaskKind
 from headrace.core.rankings import Ranking
+from headrace.core.text_labels import Review
 from headrace.core.tree_choice import FAMILIES, REPLIES
-from headrace.core.trees import Candidate, Draws, Lease, Tree, TreeState
+from headrace.core.trees import Asker, Candidate, Lease, Tree, TreeState
 from headrace.storage.schema import datasets
 from headrace.storage.schema_trees import (
     message_exclusions,
@@ -44,6 +48,12 @@ EXCLUDE = text(
     "ON CONFLICT DO NOTHING"
 )
 SOME = select(trees).where(among(trees.c.record_id, "trees"))
+HOLDING = select(trees).where(
+    trees.c.record_id
+    == select(messages.c.tree_id)
+    .where(messages.c.record_id == bindparam("record"), messages.c.dataset_id == bindparam("dataset"))
+    .scalar_subquery()
+)
 LEASES = (
     select(work.c.id, work.c.record_id, messages.c.tree_id)
     .join(messages, messages.c.record_id == work.c.record_id)
@@ -56,7 +66,7 @@ LEASES = (
     )
 )
 REVIEWS = (
-    select(text_labels.c.spam, text_labels.c.lang_mismatch)
+    select(text_labels.c.person_id, text_labels.c.spam, text_labels.c.lang_mismatch)
     .where(text_labels.c.record_id == bindparam("record"), text_labels.c.mode.is_not(None))
     .order_by(text_labels.c.created_at, text_labels.c.annotation_id)
 )
@@ -65,8 +75,13 @@ REVIEW_OF = select(text_labels.c.annotation_id).where(
     text_labels.c.person_id == bindparam("person"),
     text_labels.c.mode.is_(None) == bindparam("free", type_=Boolean),
 )
-FORGET_REVIEW = delete(text_labels).where(text_labels.c.annotation_id == bindparam("annotation"))
-ADD_REVIEW = insert(text_labels)
+ADD_REVIEW = text(
+    "INSERT INTO text_labels (annotation_id, record_id, person_id, mode, spam, lang_mismatch, created_at) "
+    "VALUES (:annotation, :record, :person, :mode, :spam, :lang_mismatch, :now) "
+    "ON CONFLICT (annotation_id) DO UPDATE SET record_id = excluded.record_id, person_id = excluded.person_id, "
+    "mode = excluded.mode, spam = excluded.spam, lang_mismatch = excluded.lang_mismatch, "
+    "created_at = excluded.created_at"
+)
 CHANGE = update(trees).where(trees.c.record_id == bindparam("number"))
 COUNT = (
     select(func.count())
@@ -79,39 +94,64 @@ COUNT = (
 )
 
 
-def _open(statement: Select[Any]) -> Select[Any]:
+FIELDS = tuple(column.name for column in trees.c if column.name != "record_id")
+MOST = bindparam("most", type_=Integer)
+FROM_START = messages.c.draw >= bindparam("start")
+BEFORE_START = messages.c.draw < bindparam("start")
+
+
+def _open(statement: Select[Any], kind: TaskKind) -> Select[Any]:
     """The statement over messages, narrowed to those that call for a kind of task and may be offered to a person."""
     asked = exists().where(
         message_exclusions.c.record_id == messages.c.record_id,
         message_exclusions.c.person_id == bindparam("person"),
-        message_exclusions.c.family == bindparam("family"),
+        message_exclusions.c.family == FAMILIES[kind].value,
     )
     return statement.where(
         messages.c.dataset_id == bindparam("dataset"),
         messages.c.lang == bindparam("language"),
-        messages.c.offer == bindparam("kind"),
+        messages.c.offer == kind.value,
         messages.c.offer.is_not(None),
         ~asked,
     )
 
 
-AVAILABLE = select(func.count()).select_from(
-    _open(select(messages.c.record_id)).limit(bindparam("most", type_=Integer)).subquery()
-)
-PICK = (
-    _open(select(messages.c.record_id)).where(messages.c.draw >= bindparam("least")).order_by(messages.c.draw).limit(1)
-)
-EXTENDIBLE = _open(
-    select(
+def _around(some: Select[Any], limit: ColumnElement[int]) -> Select[Any]:
+    """Messages by their draws, from a random one on to the end and then from the beginning, up to a limit."""
+    halves = [
+        some.where(half).order_by(messages.c.draw).limit(limit).subquery().select()
+        for half in (FROM_START, BEFORE_START)
+    ]
+    return union_all(*halves).limit(limit).subquery().select()
+
+
+@cache
+def counting(kinds: tuple[TaskKind, ...]) -> Select[Any]:
+    """How many messages call for each of the kinds, in one row."""
+    open_ = [_open(select(messages.c.record_id), kind).limit(MOST).subquery() for kind in kinds]
+    return select(*(select(func.count()).select_from(some).scalar_subquery() for some in open_))
+
+
+@cache
+def picking(kind: TaskKind) -> Select[Any]:
+    """A message that calls for the kind of task."""
+    return _around(_open(select(messages.c.record_id), kind), literal(1))
+
+
+@cache
+def extending(kinds: tuple[TaskKind, ...]) -> CompoundSelect[Any]:
+    """Messages that call for replies of each of the kinds."""
+    some = select(
         messages.c.record_id,
         messages.c.tree_id,
         messages.c.role,
         messages.c.live_children,
         (trees.c.goal - trees.c.size).label("room"),
-        messages.c.draw,
     ).join(trees, trees.c.record_id == messages.c.tree_id)
-).where(trees.c.size < trees.c.goal, messages.c.draw.between(bindparam("least"), bindparam("greatest")))
-EXTENDIBLE = EXTENDIBLE.order_by(messages.c.draw).limit(bindparam("most", type_=Integer))
+    fitting = some.where(trees.c.size < trees.c.goal)
+    return union_all(*(_around(_open(fitting, kind), MOST) for kind in kinds))
+
+
 YOUNG = (
     select(trees.c.state, func.count().label("number"))
     .where(
@@ -155,16 +195,17 @@ class TreeRepository(Repository):
     def get(self, tree_id: int) -> Tree | None:
         return self.some([tree_id]).get(tree_id)
 
+    def holding(self, dataset_id: int, record_id: int) -> Tree | None:
+        row = self.session.first(HOLDING, {"record": record_id, "dataset": dataset_id})
+        return _tree(row) if row else None
+
     def some(self, tree_ids: Sequence[int]) -> dict[int, Tree]:
         if not tree_ids:
             return {}
         return {row.record_id: _tree(row) for row in self.session.rows(SOME, {"trees": list(tree_ids)})}
 
     def change(self, before: Tree, after: Tree) -> None:
-        if before == after:
-            return
-        old, new = asdict(before), asdict(after)
-        changed = {name: value for name, value in new.items() if value != old[name]}
+        changed = {name: value for name in FIELDS if (value := getattr(after, name)) != getattr(before, name)}
         if changed:
             self.session.run(CHANGE, {**changed, "number": before.id})
 
@@ -211,24 +252,28 @@ class TreeRepository(Repository):
             found.setdefault(row.author_id, []).append(row.record_id)
         return found
 
-    def exclude(self, record_id: int, person_id: int, family: str) -> None:
-        self.session.run(EXCLUDE, {"record": record_id, "person": person_id, "family": family})
+    def exclude(self, person_id: int, kept: Sequence[tuple[int, str]]) -> None:
+        if kept:
+            rows = [{"record": record_id, "person": person_id, "family": family} for record_id, family in kept]
+            self.session.run(EXCLUDE, rows)
 
-    def available(self, dataset_id: int, lang: str, kind: TaskKind, person_id: int, limit: int) -> int:
-        given = self._given(dataset_id, lang, kind, person_id)
-        return int(self.session.conn.execute(AVAILABLE, {**given, "most": limit}).scalar_one())
+    def available(self, asker: Asker, kinds: Sequence[TaskKind], limit: int) -> dict[TaskKind, int]:
+        if not kinds:
+            return {}
+        [row] = self.session.rows(counting(tuple(kinds)), {**self._given(asker), "most": limit})
+        return dict(zip(kinds, row, strict=True))
 
-    def pick(self, dataset_id: int, lang: str, kind: TaskKind, person_id: int, draw: int) -> int | None:
-        given = self._given(dataset_id, lang, kind, person_id)
-        row = self.session.first(PICK, {**given, "least": draw}) or self.session.first(PICK, {**given, "least": 0})
+    def pick(self, asker: Asker, kind: TaskKind, start: int) -> int | None:
+        row = self.session.first(picking(kind), {**self._given(asker), "start": start})
         return int(row.record_id) if row else None
 
-    def extendible(self, dataset_id: int, lang: str, kind: TaskKind, person_id: int, draws: Draws) -> list[Candidate]:
-        given = self._given(dataset_id, lang, kind, person_id)
-        span = {"least": draws.least, "greatest": draws.most, "most": draws.limit}
+    def extendible(self, asker: Asker, kinds: Sequence[TaskKind], start: int, limit: int) -> list[Candidate]:
+        if not kinds:
+            return []
+        given = {**self._given(asker), "start": start, "most": limit}
         return [
-            Candidate(row.record_id, row.tree_id, Role(row.role), row.live_children, row.room, row.draw)
-            for row in self.session.rows(EXTENDIBLE, {**given, **span})
+            Candidate(row.record_id, row.tree_id, Role(row.role), row.live_children, row.room)
+            for row in self.session.rows(extending(tuple(kinds)), given)
         ]
 
     def leases(self, dataset_id: int, tree_ids: Sequence[int], since: int) -> list[Lease]:
@@ -241,22 +286,23 @@ class TreeRepository(Repository):
         self, annotation_id: int, record_id: int, person_id: int, mode: str | None, values: Mapping[str, float]
     ) -> None:
         row = {
-            "record_id": record_id,
-            "person_id": person_id,
+            "annotation": annotation_id,
+            "record": record_id,
+            "person": person_id,
             "mode": mode,
             "spam": values.get("spam"),
             "lang_mismatch": values.get("lang_mismatch"),
-            "created_at": self.session.now(),
+            "now": self.session.now(),
         }
-        self.session.run(FORGET_REVIEW, {"annotation": annotation_id})
-        self.session.run(ADD_REVIEW, {"annotation_id": annotation_id, **row})
+        self.session.run(ADD_REVIEW, row)
 
     def review_of(self, record_id: int, person_id: int, *, free: bool) -> int | None:
         row = self.session.first(REVIEW_OF, {"record": record_id, "person": person_id, "free": free})
         return int(row.annotation_id) if row else None
 
-    def reviews(self, record_id: int) -> list[tuple[float, float | None]]:
-        return [(row.spam or 0.0, row.lang_mismatch) for row in self.session.rows(REVIEWS, {"record": record_id})]
+    def reviews(self, record_id: int) -> list[tuple[int, Review]]:
+        rows = self.session.rows(REVIEWS, {"record": record_id})
+        return [(row.person_id, Review(row.spam or 0.0, row.lang_mismatch)) for row in rows]
 
     def add_ranking(self, ranking: Ranking, authors: Mapping[int, int]) -> None:
         self.session.run(
@@ -313,11 +359,5 @@ class TreeRepository(Repository):
             found.append(trees.c.state.in_(sorted(states)))
         return found if lang is None else [*found, trees.c.lang == lang]
 
-    def _given(self, dataset_id: int, lang: str, kind: TaskKind, person_id: int) -> dict[str, object]:
-        return {
-            "dataset": dataset_id,
-            "language": lang,
-            "kind": kind.value,
-            "person": person_id,
-            "family": FAMILIES[kind].value,
-        }
+    def _given(self, asker: Asker) -> dict[str, object]:
+        return {"dataset": asker.dataset_id, "language": asker.lang, "person": asker.person_id}

@@ -25,7 +25,6 @@ from sqlalchemy.sql.visitors import InternalTraversal
 
 from headrace.core.rights import Scope
 from headrace.core.work import ANSWERABLE, KEEP_EXPIRED_SECONDS, NewWork, Work, WorkState
-from headrace.storage.projects import in_scope
 from headrace.storage.schema import datasets, records
 from headrace.storage.schema_work import ANSWERABLE_WORK, IDLE_WORK, OPEN_WORK, work
 from headrace.storage.session import Repository, among
@@ -72,6 +71,27 @@ LIVE = _LIVE.where(among(work.c.record_id, "records")).order_by(work.c.id)
 LIVE_OF = _LIVE.where(work.c.person_id == bindparam("person")).order_by(work.c.id.desc())
 OF_KIND = work.c.kind == bindparam("wanted")
 LIVE_OF_KIND = LIVE_OF.where(OF_KIND)
+INSERT = (
+    insert(work)
+    .values(lease_until=NOW + bindparam("micros", type_=BigInteger), state=WorkState.OFFERED.value)
+    .returning(*work.c)
+)
+GET = SELECT.join(datasets, datasets.c.id == work.c.dataset_id).where(work.c.id == bindparam("wanted"))
+GET_WITHIN = GET.where(among(datasets.c.project_id, "scope"))
+_NEWEST = (case((work.c.state.in_(ANSWERABLE), 0), else_=1), work.c.id.desc())
+BY_KEY = SELECT.where(work.c.dataset_id == bindparam("dataset"), work.c.key == bindparam("name")).limit(1)
+KEY_OF = BY_KEY.where(or_(work.c.person_id == bindparam("person"), work.c.collective.is_(True))).order_by(*_NEWEST)
+BY_KEY = BY_KEY.order_by(*_NEWEST)
+PENDING = (
+    select(func.count())
+    .select_from(work)
+    .where(
+        work.c.dataset_id == bindparam("dataset"),
+        work.c.person_id == bindparam("person"),
+        OPEN_WORK,
+        work.c.created_at > bindparam("since"),
+    )
+)
 MOVE = update(work).where(work.c.id == bindparam("moved"), among(work.c.state, "states"), UNEXPIRED)
 RENEW = (
     update(work)
@@ -85,36 +105,31 @@ class WorkRepository(Repository):
 
     def insert(self, dataset_id: int, wanted: NewWork) -> Work:
         now = self.session.now()
-        statement = insert(work).values(
-            dataset_id=dataset_id,
-            kind=wanted.kind,
-            record_id=wanted.record_id,
-            person_id=wanted.person_id,
-            state=WorkState.OFFERED,
-            lease_until=None if wanted.lease_seconds is None else NOW + int(wanted.lease_seconds * SECOND),
-            collective=wanted.collective,
-            key=wanted.key,
-            payload=wanted.payload,
-            created_at=now,
-            updated_at=now,
-        )
-        made = self._all(statement.returning(*work.c))[0]
+        row = {
+            "dataset_id": dataset_id,
+            "kind": wanted.kind,
+            "record_id": wanted.record_id,
+            "person_id": wanted.person_id,
+            "micros": None if wanted.lease_seconds is None else int(wanted.lease_seconds * SECOND),
+            "collective": wanted.collective,
+            "key": wanted.key,
+            "payload": wanted.payload,
+            "created_at": now,
+            "updated_at": now,
+        }
+        made = self._all(INSERT, row)[0]
         if made.id % PRUNE_EVERY == 0:
             self._prune()
         return made
 
     def get(self, work_id: int, scope: Scope) -> Work | None:
-        statement = SELECT.join(datasets, datasets.c.id == work.c.dataset_id)
-        mine = in_scope(self.session, datasets.c.project_id, scope)
-        found = self._all(statement.where(work.c.id == work_id, mine))
+        given = {"wanted": work_id, "scope": sorted(scope or ())}
+        found = self._all(GET if scope is None else GET_WITHIN, given)
         return found[0] if found else None
 
     def by_key(self, dataset_id: int, key: str, person_id: int | None = None) -> Work | None:
-        statement = SELECT.where(work.c.dataset_id == dataset_id, work.c.key == key)
-        if person_id is not None:
-            statement = statement.where(or_(work.c.person_id == person_id, work.c.collective.is_(True)))
-        answerable = case((work.c.state.in_(ANSWERABLE), 0), else_=1)
-        found = self._all(statement.order_by(answerable, work.c.id.desc()).limit(1))
+        given = {"dataset": dataset_id, "name": key, "person": person_id}
+        found = self._all(BY_KEY if person_id is None else KEY_OF, given)
         return found[0] if found else None
 
     def move(self, moved: Work, states: Collection[WorkState], **changes: object) -> bool:
@@ -146,8 +161,8 @@ class WorkRepository(Repository):
         return self._all(SELECT.where(work.c.dataset_id == dataset_id, *mine, said).order_by(work.c.id))
 
     def pending(self, dataset_id: int, person_id: int, since: int) -> int:
-        mine = (work.c.dataset_id == dataset_id, work.c.person_id == person_id, OPEN_WORK, work.c.created_at > since)
-        return int(self.session.conn.execute(select(func.count()).select_from(work).where(*mine)).scalar_one())
+        given = {"dataset": dataset_id, "person": person_id, "since": since}
+        return int(self.session.conn.execute(PENDING, given).scalar_one())
 
     def _prune(self) -> None:
         """Forget a few of those whose lease ended long ago; on PostgreSQL others may be at it too."""

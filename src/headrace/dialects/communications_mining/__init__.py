@@ -16,10 +16,9 @@ from headrace.dialects.communications_mining import (
     users,
     voc,
 )
-from headrace.dialects.communications_mining.boundary import STATUS, dialect
+from headrace.dialects.communications_mining.boundary import dialect
 
 __all__ = [
-    "STATUS",
     "attachments",
     "audit",
     "buckets",

@@ -5,29 +5,13 @@ import re
 from starlette.requests import Request
 from starlette.responses import Response
 
-from headrace.core import errors
 from headrace.core.errors import HeadraceError, Invalid, NotFound
 from headrace.core.exceptions import Uid
 from headrace.core.sources import Ref
 from headrace.core.times import parse_timestamp
-from headrace.dialects.kit import MAX_ID, Call, Dialect, json_answer, retry_headers
+from headrace.dialects.kit import MAX_ID, STATUS, Call, Dialect, json_answer, retry_headers
 
 HEX_ID = re.compile(r"[0-9a-f]{16}")
-
-STATUS: dict[type[HeadraceError], int] = {
-    errors.Unauthenticated: 401,
-    errors.Forbidden: 403,
-    errors.NotFound: 404,
-    errors.MethodNotAllowed: 405,
-    errors.Conflict: 409,
-    errors.TooLarge: 413,
-    errors.Unacceptable: 422,
-    errors.Invalid: 400,
-    errors.RateLimited: 429,
-    errors.Internal: 500,
-    errors.NotBuilt: 501,
-    errors.Unavailable: 503,
-}
 
 
 def render(request: Request, error: HeadraceError) -> Response:

@@ -5,24 +5,8 @@ import re
 from starlette.requests import Request
 from starlette.responses import Response
 
-from headrace.core import errors
 from headrace.core.errors import HeadraceError, Invalid
-from headrace.dialects.kit import Call, Dialect, json_answer, retry_headers
-
-STATUS: dict[type[HeadraceError], int] = {
-    errors.Unauthenticated: 401,
-    errors.Forbidden: 403,
-    errors.NotFound: 404,
-    errors.MethodNotAllowed: 405,
-    errors.Conflict: 409,
-    errors.TooLarge: 413,
-    errors.Unacceptable: 422,
-    errors.Invalid: 400,
-    errors.RateLimited: 429,
-    errors.Internal: 500,
-    errors.NotBuilt: 501,
-    errors.Unavailable: 503,
-}
+from headrace.dialects.kit import STATUS, Call, Dialect, json_answer, retry_headers
 
 
 def render(request: Request, error: HeadraceError) -> Response:

@@ -45,7 +45,7 @@ async def interact(call: Call) -> Response:
     said = interaction_in(await json_value(call))
 
     def take(tx: Tx) -> Reply:
-        person = persons.ensure(tx, call.who, identity(said.user))
+        person = persons.recognised(tx, call.who, identity(said.user))
         return reply(wire.TaskDone(id=uuid_of(_taken(tx, call, person, said), Kind.ANSWER)))
 
     return await call.write_once(await call.body(), take)

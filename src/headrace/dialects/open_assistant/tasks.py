@@ -94,7 +94,7 @@ async def request_task(call: Call) -> Response:
     identity = named_user(wanted.user)
 
     def give(tx: Tx) -> Reply:
-        person = persons.ensure(tx, call.who, identity)
+        person = persons.recognised(tx, call.who, identity)
         task = tree_tasks.request(
             tx,
             call.who,
@@ -126,7 +126,7 @@ async def task_availability(call: Call) -> Response:
     lang = query_of(call, wire.AvailabilityQuery).lang
 
     def look(tx: Tx) -> dict[TaskKind, int]:
-        person = persons.ensure(tx, call.who, identity)
+        person = persons.recognised(tx, call.who, identity)
         return tree_tasks.availability(tx, call.who, person, lang, random.Random())
 
     return answer(await call.write(look))
