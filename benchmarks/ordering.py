@@ -2,38 +2,41 @@
 
     python -m benchmarks ordering [draws]
 
-The texts are one-line package descriptions where a Debian package index is at hand, else generated; the labels are
-those ranked 61 to 90 by frequency, so most texts carry none and the rarest is on one in three hundred: what feedback
-looks like. A model is trained on 100 texts, the next 50 are chosen by an order from what it says of the others, and
-so on. The score is the mean average precision over all labels on texts held out, averaged over draws.
+The texts are the one-line descriptions of a Debian package index where one is at hand, labelled with the package's
+section (the 40 commonest: 11 % of all texts carry the first, 0.4 % the last), else generated. A model is trained on 100
+texts, the next 50 are chosen by an order from what it says of the others, and so on. The score is the mean average
+precision over all labels on 2,000 texts held out, averaged over draws.
 """
 
 import json
 import random
+import re
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from benchmarks.learning import Pairs, debian, frequent, generated, lines, truth_of, with_labels
-from headrace.core.shortlist import KEPT_A_LABEL
+from benchmarks.learning import Pairs, frequent, generated, lines, truth_of, with_labels
+from headrace.core.shortlist import label_weights
 from headrace.learning.prediction import Model, load
 from headrace.learning.training import train
 from headrace.learning.validation import average_precision, curve
 from headrace.learning.values import Example, Trained
-from headrace.learning.worth import need, neediest, novelty, uncertainty
+from headrace.learning.worth import hesitation, novelty
 
 Floats = npt.NDArray[np.float64]
 
-FIRST, STEP, LAST = 100, 50, 1_200
-HELD, POOL = 2_000, 20_000
-RANKS = slice(60, 90)
+FIRST, STEP, LAST = 100, 50, 1_600
+HELD, POOL = 2_000, 6_000
+LABELS = 40
 SAVED_AT = (0.5, 0.75, 1.0)
+FIELD = re.compile(r"^(Description|Section): (.*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,28 +53,23 @@ class Round:
         return self.model.predict([example.text for example in self.left]).probabilities
 
 
-def by_need(now: Round) -> list[int]:
-    """Each label in turn gives the text nearest to its threshold, as the server's shortlist does."""
-    measured = cast(dict[str, dict[str, dict[str, float]]], now.trained.metrics["labels"])
-    thresholds = [measured[label]["auto_thresholds"]["balanced"] for label in now.model.labels]
-    lists: dict[int, list[tuple[float, int]]] = {}
-    for text, found in enumerate(neediest(need(now.probabilities(), thresholds))):
-        for label, near in found:
-            lists.setdefault(label, []).append((-near, text))
-    turns = zip_longest(*(sorted(entries)[:KEPT_A_LABEL] for entries in lists.values()))
-    ordered = dict.fromkeys(text for turn in turns for _, text in sorted(filter(None, turn)))
-    return list(ordered)
-
-
 def best_first(worths: Floats) -> list[int]:
     """The texts by worth."""
     return np.argsort(-worths, kind="stable").tolist()
 
 
+def by_hesitation(now: Round, *, weighed: bool) -> list[int]:
+    """The texts by how near the two best labels are, weighed by the labels' need or not."""
+    measured = cast(dict[str, dict[str, int]], now.trained.metrics["labels"])
+    positives = {label: found["positives"] for label, found in measured.items()}
+    near, need = hesitation(now.probabilities(), now.model.labels, label_weights(now.model.labels, positives))
+    return best_first(need if weighed else near)
+
+
 ORDERS: dict[str, Callable[[Round], list[int]]] = {
     "random": lambda now: now.chance.permutation(len(now.left)).tolist(),
-    "uncertainty": lambda now: best_first(uncertainty(now.probabilities())),
-    "need": by_need,
+    "uncertainty": lambda now: by_hesitation(now, weighed=False),
+    "need": lambda now: by_hesitation(now, weighed=True),
     "novelty": lambda now: best_first(np.array(novelty([example.text for example in now.left], now.model.terms))),
 }
 
@@ -123,18 +121,31 @@ def saved(random_curve: Floats, other: Floats) -> list[dict[str, object]]:
 
 def texts() -> tuple[Pairs, str]:
     """The texts with their labels, and where they come from."""
-    pairs, source = debian(), "debian package index"
+    pairs, source = sections(), "sections of a debian package index"
     if len(pairs) < HELD + POOL:
-        pairs, source = generated(HELD + POOL), "generator"
+        pairs, source = lines(generated(HELD + POOL)), "generator"
     random.Random(0).shuffle(pairs)
-    return lines(pairs)[: HELD + POOL], source
+    return pairs[: HELD + POOL], source
+
+
+def sections() -> Pairs:
+    """Each package's one-line description with its section."""
+    if shutil.which("apt-cache") is None:
+        return []
+    index = subprocess.run(["apt-cache", "dumpavail"], capture_output=True, text=True, check=True).stdout
+    found = (dict(FIELD.findall(stanza)) for stanza in index.split("\n\n"))
+    return [
+        (fields["Description"], (fields["Section"].rpartition("/")[2],))
+        for fields in found
+        if fields.keys() >= {"Description", "Section"}
+    ]
 
 
 def main(arguments: Sequence[str]) -> None:
     """Run every order, `draws` campaigns each."""
     draws = int(arguments[0]) if arguments else 3
     pairs, source = texts()
-    labels = frequent(pairs, RANKS.stop)[RANKS] if source != "generator" else frequent(pairs, 30)
+    labels = frequent(pairs, LABELS)
     examples = with_labels(pairs, labels)
     held, pool = examples[:HELD], examples[HELD:]
     with threadpool_limits(1):

@@ -9,6 +9,7 @@ from pathlib import Path
 from shutil import copyfile
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import pytest
 from anyio.from_thread import start_blocking_portal
@@ -174,10 +175,13 @@ def both(either: Application) -> TestClient:
 
 
 @pytest.fixture
-def person(application: Application, api: TestClient) -> Callable[..., TestClient]:
-    """Makes a user with permissions (or a role) per project, and answers a client with their token."""
+def person(request: pytest.FixtureRequest, application: Application, api: TestClient) -> Callable[..., TestClient]:
+    """Makes a user with permissions (or a role) per project, and answers a client with their token; on a shared server
+    nobody has just this name."""
+    suffix = f"-{uuid4().hex[:8]}" if _shares_server(request) else ""
 
     def make(name: str, **granted: list[str]) -> TestClient:
+        name += suffix
         body = {"username": name, "email": f"{name}@example.org", "organisation_permissions": granted}
         user = api.put("/api/_private/users", json={"user": body}).json()["user"]
         token = api.post(f"/api/_private/users/{user['id']}/tokens").json()["token"]

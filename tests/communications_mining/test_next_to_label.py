@@ -5,7 +5,7 @@ from starlette.testclient import TestClient
 
 from conftest import ok
 from headrace.app import Application
-from headrace.core.shortlist import Aim, Listed
+from headrace.core.shortlist import Aim
 
 QUERY = f"/api/_private/datasets/{DATASET}/query"
 
@@ -24,9 +24,7 @@ def test_an_order_by_worth_puts_the_listed_first(application: Application, api: 
 
     def offer(tx):  # type: ignore[no-untyped-def]
         ids = [record.id for record in tx.records.by_external(int(source, 16), list("abc"))]
-        need = [Listed(number, worth, "Card") for number, worth in zip(ids, (0.2, 0.9, 0.5), strict=True)]
-        novelty = [Listed(number, worth) for number, worth in zip(ids, (0.9, 0.1, 0.5), strict=True)]
-        tx.shortlists.offer(dataset_id, ids, {Aim.NEED: need, Aim.NOVELTY: novelty})
+        tx.shortlists.offer(dataset_id, ids, {Aim.NEED: [0.2, 0.9, 0.5], Aim.NOVELTY: [0.9, 0.1, 0.5]})
 
     application.store.write(offer)
     assert order(api, "need") == ["b", "c", "a", "d"]

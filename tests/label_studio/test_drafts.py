@@ -9,6 +9,8 @@ from starlette.testclient import TestClient
 
 from conftest import ok
 
+pytestmark = pytest.mark.server("shared")
+
 Person = Callable[..., TestClient]
 ANNOTATOR = {"default": ["annotator"]}
 KEYS = {

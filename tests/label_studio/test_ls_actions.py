@@ -9,6 +9,8 @@ from starlette.testclient import TestClient
 
 from conftest import ok
 
+pytestmark = pytest.mark.server("shared")
+
 EVERYTHING = {"all": True, "excluded": []}
 
 
@@ -215,6 +217,7 @@ def test_a_task_is_given_other_data(both: TestClient) -> None:
     assert ok(both.get(f"/api/tasks/{task}/"))["data"] == {"text": "b", "n": 1}
 
 
+@pytest.mark.server("own")
 def test_only_who_sees_all_of_a_task_changes_its_data(api: TestClient, person: Any) -> None:
     """Whoever is shown a mask cannot write it back over what it hides."""
     project = make_project(api)

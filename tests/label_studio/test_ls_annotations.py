@@ -8,6 +8,8 @@ from starlette.testclient import TestClient
 
 from conftest import ok
 
+pytestmark = pytest.mark.server("shared")
+
 ANNOTATION_FIELDS = [
     "id",
     "result",
@@ -151,6 +153,7 @@ def test_deleting_reverts_is_labeled(api: TestClient) -> None:
     assert answer.json()["detail"] == "No Annotation matches the given query."
 
 
+@pytest.mark.server("own")
 def test_only_an_admin_of_the_dataset_annotates_for_others(api: TestClient, person: Any) -> None:
     """completed_by may name a member of the project, if the caller administers it; anybody else is refused."""
     _, task = make_task(api)

@@ -17,6 +17,8 @@ from building import eventually
 from conftest import ok
 from headrace.core.task_selection import MAX_PAGE
 
+pytestmark = pytest.mark.server("shared")
+
 TASK_FIELDS = [
     "id",
     "annotations",

@@ -8,6 +8,8 @@ from starlette.testclient import TestClient
 
 from conftest import ok
 
+pytestmark = pytest.mark.server("shared")
+
 CSV = "text,n\nx,1\ny,2\n"
 
 

@@ -16,6 +16,8 @@ from headrace.jobs import imports as import_job
 from headrace.jobs.worker import ChildPool, JobContext
 from headrace.learning.process import Learner
 
+pytestmark = pytest.mark.server("shared")
+
 TASKS = 2_500
 OPTIONS = {
     "kind": "json",

@@ -17,6 +17,8 @@ from headrace.core.imports import ImportRow
 from headrace.core.store import Store
 from headrace.jobs import imports as import_job
 
+pytestmark = pytest.mark.server("shared")
+
 UPSERT = "?return_task_ids=true&external_id=key"
 
 

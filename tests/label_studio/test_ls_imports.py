@@ -20,6 +20,8 @@ from conftest import ok
 from headrace.dialects.label_studio.uploads import SUPPORTED
 from headrace.jobs.upload_formats import is_supported
 
+pytestmark = pytest.mark.server("shared")
+
 JSON = {"Content-Type": "application/json"}
 STATUS_FIELDS = {
     "id": int,

@@ -13,6 +13,8 @@ from headrace.app import Application
 from headrace.core.models import Scores
 from headrace.core.store import Tx
 
+pytestmark = pytest.mark.server("shared")
+
 FIELDS = [
     "id",
     "result",
@@ -162,6 +164,7 @@ def test_a_model_version_can_be_deleted(both: TestClient) -> None:
     assert list(errors_of(both.request("DELETE", path, json={}))) == ["model_version"]
 
 
+@pytest.mark.server("own")
 def test_the_own_model_speaks_to_every_task(either: Application) -> None:
     """In the task, the lists, the export and every counter; its predictions have ids and cannot be changed singly."""
     api = client_of(either)
@@ -184,6 +187,7 @@ def test_the_own_model_speaks_to_every_task(either: Application) -> None:
     assert [len(task["predictions"]) for task in exported] == [1, 2]
 
 
+@pytest.mark.server("own")
 def test_the_version_that_the_project_names_comes_first(application: Application, api: TestClient) -> None:
     """The own model's, or the one pushed under that name."""
     project, (task, _) = project_of(api)

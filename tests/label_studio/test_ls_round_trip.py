@@ -3,12 +3,15 @@
 import json
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from label_studio_api import choice, import_path, imported, make_project
 from starlette.testclient import TestClient
 
 from conftest import ok
+
+pytestmark = pytest.mark.server("shared")
 
 FULL = {"predictions": {"only_id": False}, "annotations__completed_by": {"only_id": False}}
 OWN = ("id", "task", "project", "import_id", "created_at", "updated_at", "inner_id", "annotation", "file_upload")

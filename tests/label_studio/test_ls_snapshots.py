@@ -25,6 +25,8 @@ from headrace.jobs import exports as export_job
 from headrace.jobs.worker import ChildPool, JobContext
 from headrace.learning.process import Learner
 
+pytestmark = pytest.mark.server("shared")
+
 WAIT_SECONDS = 30.0
 FIELDS = [
     "id",

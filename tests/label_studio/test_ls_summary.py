@@ -10,6 +10,8 @@ from starlette.testclient import TestClient
 from conftest import ok
 from headrace.core import summaries
 
+pytestmark = pytest.mark.server("shared")
+
 MORE = CONFIG.replace("</View>", '<Choices name="topic" toName="text"><Choice value="Price"/></Choices></View>')
 OTHER = CONFIG.replace('name="sentiment"', 'name="zz"')
 
@@ -79,6 +81,7 @@ def test_model_versions_and_annotators(api: TestClient) -> None:
     assert ok(api.get(f"/api/projects/{make_project(api)}/annotators/")) == []
 
 
+@pytest.mark.server("own")
 def test_counters_come_in_pages(api: TestClient) -> None:
     """Oldest project first, with the original's nine fields, a link to the next page, and 404 behind the last."""
     project, _ = some_tasks(api)

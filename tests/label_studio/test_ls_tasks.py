@@ -11,6 +11,8 @@ from starlette.testclient import TestClient
 
 from conftest import ok
 
+pytestmark = pytest.mark.server("shared")
+
 TASK_FIELDS = [
     "id",
     "data",
@@ -93,9 +95,10 @@ def test_a_task_is_created_and_shown_whole(both: TestClient) -> None:
 )
 def test_a_task_that_does_not_fit_is_refused(api: TestClient, body: Any, errors: Any) -> None:
     """Missing fields and data that the label config cannot show are 400, and nothing is stored."""
-    assert make_project(api) == 1
-    assert errors_of(api.post("/api/tasks/", json=body)) == errors
-    assert listed(api, 1)["total"] == 0
+    project = make_project(api)
+    named = {"project": project} if "project" in body else {}
+    assert errors_of(api.post("/api/tasks/", json=body | named)) == errors
+    assert listed(api, project)["total"] == 0
 
 
 @given(extra=VALUES, text=TEXT)
@@ -192,6 +195,7 @@ def test_tasks_of_others_are_not_found_nor_deleted(api: TestClient, person: Any)
     assert ok(viewer.get(f"/api/tasks/{task}"))["data"] == {"text": "secret"}
 
 
+@pytest.mark.server("own")
 def test_a_comment_in_the_projects_own_source_is_a_task(api: TestClient) -> None:
     """What another API uploads to the source reads as a task with its text under the config's key."""
     project = make_project(api)

@@ -10,9 +10,11 @@ from starlette.testclient import TestClient
 
 from conftest import ok
 from headrace.app import Application
-from headrace.core.shortlist import Aim, Listed
+from headrace.core.shortlist import Aim
 from headrace.core.store import Tx
 from headrace.storage.schema_work import work
+
+pytestmark = pytest.mark.server("shared")
 
 Person = Callable[..., TestClient]
 ANNOTATOR = {"default": ["annotator"]}
@@ -192,6 +194,7 @@ def test_ground_truth_comes_first(api: TestClient, person: Person) -> None:
     assert next_id(bob, project) == ids[2]
 
 
+@pytest.mark.server("own")
 def test_exception_brings_a_finished_task_back(api: TestClient) -> None:
     """A task that a consumer tags as an exception comes first, until somebody answers it."""
     project = make_project(api)
@@ -291,6 +294,7 @@ def codes(standing: Any) -> list[str]:
     return [reason["code"] for reason in standing["reasons"]]
 
 
+@pytest.mark.server("own")
 def test_why_tells_what_keeps_a_task(api: TestClient, person: Person) -> None:
     """A task says for each person whether it waits, is held, is done, was skipped, and how many it still wants."""
     ann, bob = person("ann", **ANNOTATOR), person("bob", **ANNOTATOR)
@@ -306,6 +310,7 @@ def test_why_tells_what_keeps_a_task(api: TestClient, person: Person) -> None:
     assert codes(why(ann, ids[1])) == ["finished", "annotated"]
 
 
+@pytest.mark.server("own")
 def test_released_task_goes_on(api: TestClient, person: Person) -> None:
     """A task that is given back is free at once; giving back what one does not hold is 404."""
     ann, bob = person("ann", **ANNOTATOR), person("bob", **ANNOTATOR)
@@ -352,8 +357,7 @@ def test_queue_holds_only_what_is_unfinished(both: TestClient, either: Applicati
 def test_the_shortlist_comes_first(application: Application, api: TestClient, title: str, aim: Aim) -> None:
     """An order with an aim offers what is most worth labelling first, and then the rest, so that none is missed."""
     project, ids = tasks_of(api, 4, sampling=f"{title} sampling")
-    found = {aim: [Listed(ids[1], 0.4), Listed(ids[3], 0.9)]}
-    application.store.write(lambda tx: tx.shortlists.offer(project, [ids[1], ids[3]], found))
+    application.store.write(lambda tx: tx.shortlists.offer(project, [ids[1], ids[3]], {aim: [0.4, 0.9]}))
     offered = []
     while (task := next_id(api, project)) is not None:
         offered.append(task)

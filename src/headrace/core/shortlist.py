@@ -1,23 +1,23 @@
 """The shortlist: of each dataset the records most worth labelling next, by one of several aims.
 
 A new prediction says what labelling its record would teach. Only the best of each aim are kept, so asking for the
-next one costs the same in a small dataset and in a large one; what nobody predicted yet is not on the list. By need,
-every label has a list of its own, and they take turns: so rare labels get their examples, and what is chosen together
-differs (benchmark ordering).
+next one costs the same in a small dataset and in a large one; what nobody predicted yet is not on the list.
 """
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 KEPT = 1_000
-KEPT_A_LABEL = 30
-"""How many records of a dataset the list holds for each aim, and by need for each label."""
+"""How many records of a dataset the list holds for each aim."""
+
+NEED_POWER = -0.25
+"""How fast a label's need falls with its examples (benchmark ordering)."""
 
 
 class Aim(StrEnum):
-    """Why a record is worth labelling: the newest version is least sure of some label of it; some label needs it, being
-    near to the threshold that decides it; two versions differ about it; its words are in no reviewed record."""
+    """Why a record is worth labelling: the newest version hesitates between its two most probable labels; it hesitates
+    between labels that have few examples; two versions differ about it; its words are in no reviewed record."""
 
     UNCERTAINTY = "uncertainty"
     NEED = "need"
@@ -25,25 +25,20 @@ class Aim(StrEnum):
     NOVELTY = "novelty"
 
 
-class Listed(NamedTuple):
-    """A record on the list; `worth` is 0 to 1, more being better; by need it is there for a label."""
-
-    record_id: int
-    worth: float
-    label: str = ""
-
-
 class Shortlists(Protocol):
     """Storage of shortlists."""
 
-    def offer(self, dataset_id: int, record_ids: Sequence[int], found: Mapping[Aim, Sequence[Listed]]) -> None:
-        """List these records anew that were predicted just now, and keep the best of each aim and label."""
+    def offer(self, dataset_id: int, record_ids: Sequence[int], worths: Mapping[Aim, Sequence[float]]) -> None:
+        """List records anew that were predicted just now, each aim with one worth a record (0 to 1, more being better);
+        keep the best of each."""
 
     def best(self, dataset_id: int, aim: Aim, limit: int) -> list[int]:
-        """Listed records that nobody has reviewed in the dataset, each once, the most worthy first.
+        """Listed records that nobody has reviewed in the dataset, the most worthy first (ties by id)."""
 
-        Labels take turns: the best of each, then the second of each; ties go to the greater worth, then the lower id.
-        """
+
+def label_weights(labels: Sequence[str], positives: Mapping[str, int]) -> list[float]:
+    """How much each label needs examples: 1 for one that has none, less the more it has."""
+    return [(1.0 + positives.get(label, 0)) ** NEED_POWER for label in labels]
 
 
 def disagreement(

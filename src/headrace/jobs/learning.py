@@ -12,7 +12,7 @@ from headrace.core.jobs import Job
 from headrace.core.matching import Selection
 from headrace.core.models import Model, Scores
 from headrace.core.records import Record
-from headrace.core.shortlist import Aim, Listed
+from headrace.core.shortlist import Aim
 from headrace.core.store import Store, Tx
 from headrace.jobs.worker import JobContext
 from headrace.learning.process import Learner
@@ -22,7 +22,6 @@ READ_CHUNK = 2000
 PREDICT_CHUNK = 1000
 PROGRESS_STEPS = 100
 RECENT = 400
-UNDECIDED = 0.5
 
 
 class LearnedPredictor:
@@ -40,10 +39,10 @@ class LearnedPredictor:
 
     def weigh(self, model: Model, texts: Sequence[str]) -> tuple[list[Scores], Worth]:
         """The scores of each text, and what labelling it would teach; raises Unavailable as `predict` does."""
-        balanced = {name: found["balanced"] for name, found in validation.auto_thresholds(model).items()}
-        thresholds = [balanced.get(name, UNDECIDED) for name in model.labels]
+        positives = {name: curve.positives for name, curve in validation.curves(model).items()}
+        weights = shortlist.label_weights(model.labels, positives)
         with _unavailable():
-            found, worth = self._learner.weigh(model.digest, lambda: self._artefact(model.digest), texts, thresholds)
+            found, worth = self._learner.weigh(model.digest, lambda: self._artefact(model.digest), texts, weights)
         return [Scores(item.probabilities, item.sentiment) for item in found], worth
 
     def _artefact(self, digest: str) -> bytes:
@@ -208,15 +207,17 @@ def _list(tx: Tx, dataset: Dataset, model: Model, rows: Sequence[tuple[int, int,
     """Put what nobody has reviewed yet on the dataset's shortlist."""
     record_ids = [record_id for record_id, _, _ in rows]
     reviewed = tx.annotations.current(dataset.id, record_ids)
-    apart = _apart(tx, dataset, model, rows)
-    found: dict[Aim, list[Listed]] = {aim: [] for aim in Aim}
-    for place, record_id in enumerate(record_ids):
-        if record_id not in reviewed:
-            found[Aim.UNCERTAINTY].append(Listed(record_id, worth.uncertainty[place]))
-            found[Aim.NOVELTY].append(Listed(record_id, worth.novelty[place]))
-            found[Aim.DISAGREEMENT].append(Listed(record_id, apart[place]))
-            found[Aim.NEED] += [Listed(record_id, near, model.labels[label]) for label, near in worth.need[place]]
-    tx.shortlists.offer(dataset.id, record_ids, found)
+    open_ones = [place for place, record_id in enumerate(record_ids) if record_id not in reviewed]
+    tx.shortlists.offer(
+        dataset.id,
+        [record_ids[place] for place in open_ones],
+        {
+            Aim.UNCERTAINTY: [worth.uncertainty[place] for place in open_ones],
+            Aim.NEED: [worth.need[place] for place in open_ones],
+            Aim.NOVELTY: [worth.novelty[place] for place in open_ones],
+            Aim.DISAGREEMENT: _apart(tx, dataset, model, [rows[place] for place in open_ones]),
+        },
+    )
 
 
 def _apart(tx: Tx, dataset: Dataset, model: Model, rows: Sequence[tuple[int, int, Scores]]) -> list[float]:

@@ -25,13 +25,13 @@ class Train(msgspec.Struct, tag=True, frozen=True):
 class Predict(msgspec.Struct, tag=True, frozen=True):
     """Ask for the answers to texts; answered by Answers, Missing (send the artefact along) or Refused.
 
-    With `thresholds`, one a label, the answer says besides what labelling each text would teach.
+    With `weights`, one a label, the answer says besides what labelling each text would teach.
     """
 
     digest: str
     artefact: bytes | None
     texts: list[str]
-    thresholds: list[float] | None = None
+    weights: list[float] | None = None
 
 
 class Extract(msgspec.Struct, tag=True, frozen=True):

@@ -202,11 +202,11 @@ class Learner:
         return self._answers(messages.Predict(digest, None, list(texts)), load_artefact).scores
 
     def weigh(
-        self, digest: str, load_artefact: Callable[[], bytes], texts: Sequence[str], thresholds: Sequence[float]
+        self, digest: str, load_artefact: Callable[[], bytes], texts: Sequence[str], weights: Sequence[float]
     ) -> tuple[list[Scores], Worth]:
-        """Like `predict`, and tell what labelling each text would teach; `thresholds` are the probabilities that decide
-        each label, in the model's order."""
-        found = self._answers(messages.Predict(digest, None, list(texts), list(thresholds)), load_artefact)
+        """Like `predict`, and tell what labelling each text would teach; `weights` say how much each label needs
+        examples, 0 to 1, in the model's order."""
+        found = self._answers(messages.Predict(digest, None, list(texts), list(weights)), load_artefact)
         if found.worth is None:
             raise LearnerFailed("the learning process left out what it was asked for")
         return found.scores, found.worth

@@ -58,11 +58,10 @@ class Scores:
 
 @dataclass(frozen=True, kw_only=True)
 class Worth:
-    """What labelling texts would teach a version: uncertainty and novelty, 0 to 1, one of each a text, and of each the
-    labels it would teach most as (place of the label, 0 to 1)."""
+    """What labelling texts would teach a version: uncertainty, label need and novelty, 0 to 1, one of each a text."""
 
     uncertainty: list[float]
-    need: list[list[tuple[int, float]]]
+    need: list[float]
     novelty: list[float]
 
 

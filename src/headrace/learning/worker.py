@@ -116,11 +116,12 @@ def _ring(number: int, frame: object) -> None:
 
 def worth_of(request: messages.Predict, model: Model, probabilities: worth.Floats) -> Worth | None:
     """What labelling each text would teach, if that was asked for."""
-    if request.thresholds is None:
+    if request.weights is None:
         return None
+    uncertainty, need = worth.hesitation(probabilities, model.labels, request.weights)
     return Worth(
-        uncertainty=worth.uncertainty(probabilities).tolist(),
-        need=worth.neediest(worth.need(probabilities, request.thresholds)),
+        uncertainty=uncertainty.tolist(),
+        need=need.tolist(),
         novelty=worth.novelty(request.texts, model.terms),
     )
 

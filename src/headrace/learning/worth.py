@@ -6,37 +6,31 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.learning.features import folded, terms_of
+from headrace.learning.values import parent
 
 Floats = npt.NDArray[np.floating]
 
-LOWEST, HIGHEST = 0.01, 0.9
-TAUGHT = 3
 
+def hesitation(
+    probabilities: Floats, labels: Sequence[str], weights: Sequence[float]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """For each text how near its two most probable labels are to each other, 0 to 1; and the same taken times the mean
+    weight of the two: how much they need examples.
 
-def doubts(probabilities: Floats) -> npt.NDArray[np.float64]:
-    """How unsure an answer is of each label: 1 at a probability of one half, 0 at 0 and 1 (texts x labels)."""
-    return 1.0 - 2.0 * np.abs(np.asarray(probabilities, dtype=np.float64) - 0.5)
-
-
-def uncertainty(probabilities: Floats) -> npt.NDArray[np.float64]:
-    """The doubt about the label that is least sure, 0 to 1 for each text; 0 where there are no labels."""
-    return np.asarray(doubts(probabilities).max(axis=1, initial=0.0), dtype=np.float64)
-
-
-def need(probabilities: Floats, thresholds: Sequence[float]) -> npt.NDArray[np.float64]:
-    """How near each label's probability is to the threshold that decides it: 1 at it, 0 far away (texts x labels).
-
-    Near means in proportion: a rare label is decided at a low probability, and half of it is as far as double.
+    Only labels without children count, as a parent is as probable as its most probable child. A single label is
+    weighed against its absence.
     """
-    values = np.asarray(probabilities, dtype=np.float64)
-    limits = np.clip(np.array(thresholds, dtype=np.float64), LOWEST, HIGHEST)
-    return np.asarray(np.minimum(values / limits, limits / np.maximum(values, 1e-9)), dtype=np.float64)
-
-
-def neediest(nearness: npt.NDArray[np.float64]) -> list[list[tuple[int, float]]]:
-    """For each text the labels that it would teach most, as (place of the label, nearness), at most TAUGHT."""
-    places = np.argsort(-nearness, axis=1, kind="stable")[:, :TAUGHT]
-    return [[(int(place), float(row[place])) for place in chosen] for row, chosen in zip(nearness, places, strict=True)]
+    parents = {parent(label) for label in labels}
+    leaves = [place for place, label in enumerate(labels) if label not in parents]
+    values = np.asarray(probabilities, dtype=np.float64)[:, leaves]
+    heavy = np.array(weights, dtype=np.float64)[leaves]
+    if len(leaves) < 2:
+        near = 1.0 - np.abs(2.0 * values - 1.0).max(axis=1, initial=0.0)
+        return near, near * heavy.mean() if len(leaves) else near
+    first_two = np.argsort(-values, axis=1, kind="stable")[:, :2]
+    best = np.take_along_axis(values, first_two, axis=1)
+    near = 1.0 - (best[:, 0] - best[:, 1])
+    return near, near * heavy[first_two].mean(axis=1)
 
 
 def novelty(texts: Sequence[str], index: dict[str, int]) -> list[float]:

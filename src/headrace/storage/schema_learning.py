@@ -9,10 +9,9 @@ shortlist = Table(
     metadata,
     Column("dataset_id", BigId, primary_key=True, autoincrement=False),
     Column("aim", Text, primary_key=True),
-    Column("label", Text, primary_key=True),
     Column("record_id", BigId, primary_key=True, autoincrement=False),
     Column("worth", Float, nullable=False),
-    Index("ix_shortlist_worth", "dataset_id", "aim", "label", "worth", "record_id"),
+    Index("ix_shortlist_worth", "dataset_id", "aim", "worth", "record_id"),
     Index("ix_shortlist_record", "record_id"),
 )
 

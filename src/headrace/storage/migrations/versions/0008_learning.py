@@ -16,12 +16,11 @@ def upgrade() -> None:
         "shortlist",
         sa.Column("dataset_id", number, autoincrement=False, nullable=False),
         sa.Column("aim", sa.Text(), nullable=False),
-        sa.Column("label", sa.Text(), nullable=False),
         sa.Column("record_id", number, autoincrement=False, nullable=False),
         sa.Column("worth", sa.Float(), nullable=False),
-        sa.PrimaryKeyConstraint("dataset_id", "aim", "label", "record_id", name=op.f("pk_shortlist")),
+        sa.PrimaryKeyConstraint("dataset_id", "aim", "record_id", name=op.f("pk_shortlist")),
     )
-    op.create_index("ix_shortlist_worth", "shortlist", ["dataset_id", "aim", "label", "worth", "record_id"])
+    op.create_index("ix_shortlist_worth", "shortlist", ["dataset_id", "aim", "worth", "record_id"])
     op.create_index("ix_shortlist_record", "shortlist", ["record_id"])
     op.create_table(
         "registered_models",
