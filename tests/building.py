@@ -2,7 +2,10 @@
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 from headrace.core.datasets import Dataset
@@ -11,11 +14,21 @@ from headrace.core.records import NewRecord, Record
 from headrace.core.rights import Principal
 from headrace.core.sources import Source
 from headrace.core.store import Store, Tx
+from headrace.storage import open_store
 
 T = TypeVar("T")
 
 PATIENCE_SECONDS = 30.0
 _numbers = count(1)
+
+
+@cache
+def empty_database() -> bytes:
+    """A migrated SQLite file to copy, because migrating is what costs most in a new store."""
+    with TemporaryDirectory() as directory:
+        path = Path(directory) / "empty.sqlite3"
+        open_store(f"sqlite:///{path}").close()
+        return path.read_bytes()
 
 
 def eventually(look: Callable[[], T], until: Callable[[T], bool]) -> T:

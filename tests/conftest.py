@@ -16,6 +16,7 @@ from anyio.from_thread import start_blocking_portal
 from starlette import routing
 from starlette.testclient import TestClient
 
+from building import empty_database
 from headrace.app import Application, create_app
 from headrace.core.store import Store
 from headrace.settings import Settings
@@ -60,9 +61,9 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(scope="session")
 def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated SQLite file to copy, because migrating is what costs most in a new server."""
+    """A migrated SQLite file to copy."""
     path = tmp_path_factory.mktemp("template") / "empty.sqlite3"
-    open_store(f"sqlite:///{path}").close()
+    path.write_bytes(empty_database())
     return path
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from starlette.testclient import TestClient
 
+from building import empty_database
 from conftest import ADMIN_TOKEN, client_of, ok
 from headrace.app import Application, create_app
 from headrace.core.models import Scores
@@ -23,6 +24,10 @@ _numbers = count(1)
 @contextmanager
 def serving(data: Path, database_url: str = "") -> Iterator[Application]:
     """A running server with its data in a directory, jobs included."""
+    file = data / "headrace.sqlite3"
+    if not database_url and not file.exists():
+        data.mkdir()
+        file.write_bytes(empty_database())
     application = create_app(Settings(data=data, admin_token=ADMIN_TOKEN, database_url=database_url))
     try:
         yield application

@@ -26,6 +26,7 @@ CONFIG = (
 )
 RESULT = [{"from_name": "mood", "to_name": "text", "type": "choices", "value": {"choices": ["Good"]}}]
 ANNOTATION_MOST, TASK_PAGE_MOST, PATCH_MOST, RUN_LIST_MOST = 20, 16, 25, 5
+WORK_MOST = (14, 8, 29)
 
 
 @contextmanager
@@ -115,3 +116,25 @@ def test_rating_a_run_costs_few_statements(application: Application, api: TestCl
     with statements() as seen:
         assert len(ok(api.get(path))) == len(made)
     assert 0 < len(seen) <= RUN_LIST_MOST, seen
+
+
+def test_a_conversation_task_costs_few_statements(api: TestClient) -> None:
+    """Being given a task of any kind, taking it and labelling is a known number of statements each."""
+    people = [{"id": name, "display_name": name, "auth_method": "local"} for name in ("ann", "bob", "eve")]
+    for place, user in enumerate(people):
+        task = ok(api.post("/api/v1/tasks/", json={"type": "initial_prompt", "user": user}))
+        ok(api.post(f"/api/v1/tasks/{task['id']}/ack", json={"message_id": f"k{place}"}))
+        text = {"type": "text_reply_to_message", "text": f"Prompt {place}", "user_message_id": f"m{place}"}
+        ok(api.post("/api/v1/tasks/interaction", json={**text, "user": user, "message_id": f"k{place}"}))
+    # So that whatever is drawn is a review.
+    ok(api.patch("/headrace/v1/conversations/config", json={"init_prompt_disabled_langs": ["en"]}))
+    with statements() as asking:
+        task = ok(api.post("/api/v1/tasks/", json={"type": "random", "user": people[0], "lang": "en"}))
+    with statements() as taking:
+        ok(api.post(f"/api/v1/tasks/{task['id']}/ack", json={"message_id": "k9"}))
+    said = {"type": "text_labels", "task_id": task["id"], "message_id": task["message_id"], "text": ""}
+    labels = dict.fromkeys(task["valid_labels"], 0.0)
+    with statements() as labelling:
+        ok(api.post("/api/v1/tasks/interaction", json={**said, "labels": labels, "user": people[0]}))
+    costs = [len(asking), len(taking), len(labelling)]
+    assert all(0 < found <= most for found, most in zip(costs, WORK_MOST, strict=True)), [costs, asking, labelling]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from building import eventually
+from building import empty_database, eventually
 from conftest import client_of, ok
 from headrace.app import Application
 from headrace.core.errors import Invalid, Unavailable
@@ -54,7 +54,10 @@ class Bench:
 def bench(path: Path, kind: JobKind, *, started: bool = False) -> Iterator[Bench]:
     """A worker on an empty store; unless it is started it carries out only what it is told to."""
     bell = Bell()
-    store = open_store(f"sqlite:///{path / 'store.db'}", wake=bell.ring)
+    file = path / "store.db"
+    if not file.exists():
+        file.write_bytes(empty_database())
+    store = open_store(f"sqlite:///{file}", wake=bell.ring)
     context = JobContext(store=store, scratch=scratch_directory(path), pool=ChildPool(), learner=Learner())
     worker = Worker(context, bell, {"work": kind}, [["work"]])
     if started:

@@ -11,7 +11,7 @@ import pytest
 
 from acceptance.server_process import ServerProcess
 
-KILLS = 3
+KILLS = 2
 UPLOADERS = 3
 BATCH = 20
 BIG_IMPORT = 12_000

@@ -112,11 +112,11 @@ def test_a_stored_file_is_delivered_again(api: TestClient) -> None:
 
 
 @pytest.mark.parametrize("number", ["1", "-1", "x", "99999", "٣"])
-def test_an_attachment_the_comment_does_not_name_is_absent(api: TestClient, number: str) -> None:
+def test_an_attachment_the_comment_does_not_name_is_absent(shared_api: TestClient, number: str) -> None:
     """Only what the comment lists can be stored."""
-    make_source(api)
-    upload(api, with_files())
-    answer = api.put(f"{PRIVATE}/a/attachments/{number}", files={"file": ("x", b"x")})
+    the_source(shared_api)
+    upload(shared_api, with_files())
+    answer = shared_api.put(f"{PRIVATE}/a/attachments/{number}", files={"file": ("x", b"x")})
     assert (answer.status_code, answer.json()["status"]) == (404, "error")
 
 

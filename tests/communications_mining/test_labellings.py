@@ -3,7 +3,18 @@
 from typing import Any
 
 import pytest
-from cm_world import DATASET, Trained, annotate, comment, make_dataset, make_source, trained, upload
+from cm_world import (
+    DATASET,
+    Trained,
+    annotate,
+    comment,
+    make_dataset,
+    make_source,
+    the_dataset,
+    the_source,
+    trained,
+    upload,
+)
 from starlette.testclient import TestClient
 
 from conftest import ok
@@ -16,8 +27,19 @@ LABELLINGS = f"/api/_private/datasets/{DATASET}/labellings"
 @pytest.fixture
 def uid(api: TestClient) -> str:
     """A comment of one message, with a character outside the basic plane in it."""
-    source = make_source(api)
-    make_dataset(api, source)
+    return uid_in(api)
+
+
+@pytest.fixture
+def shared_uid(shared_api: TestClient) -> str:
+    """The same on the server that cases share whose labellings are refused."""
+    return uid_in(shared_api)
+
+
+def uid_in(api: TestClient) -> str:
+    """A comment that can be labelled; it is made unless an earlier case on a shared server made it."""
+    source = the_source(api)
+    the_dataset(api, source)
     upload(api, comment("a", "\U0001f600 order 42 please"))
     return f"{source}.a"
 
@@ -92,11 +114,12 @@ def test_spans_are_completed(api: TestClient, uid: str) -> None:
         {"content_part": "body", "message_index": 0, "char_start": 5, "char_end": 99},
     ],
 )
-def test_spans_outside_the_text_are_refused(api: TestClient, uid: str, bad: dict[str, Any]) -> None:
+def test_spans_outside_the_text_are_refused(shared_api: TestClient, shared_uid: str, bad: dict[str, Any]) -> None:
     """A span must lie in a text of the comment and not begin or end inside a character."""
     entity = {"name": "order", "formatted_value": "42", "spans": [bad]}
-    assert api.post(f"{LABELLINGS}/{uid}", json={"entities": {"assigned": [entity]}}).status_code == 400
-    assert ok(api.get(LABELLINGS))["results"] == []
+    answer = shared_api.post(f"{LABELLINGS}/{shared_uid}", json={"entities": {"assigned": [entity]}})
+    assert answer.status_code == 400
+    assert ok(shared_api.get(LABELLINGS))["results"] == []
 
 
 def test_labels_of_moon_forms_count_as_assigned(api: TestClient, uid: str) -> None:
@@ -148,9 +171,9 @@ def test_has_annotations_follows_every_dataset(both: TestClient) -> None:
         ({"labels": []}, 400),
     ],
 )
-def test_bad_labellings_are_refused(api: TestClient, uid: str, body: dict[str, Any], status: int) -> None:
+def test_bad_labellings_are_refused(shared_api: TestClient, shared_uid: str, body: dict[str, Any], status: int) -> None:
     """Other groups than the default one are not kept, and said so; malformed lists are 400."""
-    assert api.post(f"{LABELLINGS}/{uid}", json=body).status_code == status
+    assert shared_api.post(f"{LABELLINGS}/{shared_uid}", json=body).status_code == status
 
 
 def test_an_old_labelling_is_one_object(api: TestClient, uid: str) -> None:

@@ -12,8 +12,8 @@ from conftest import ADMIN_TOKEN, client_of, ok
 from everything import bodied, full_mailbox, rows, send, values_for
 from headrace.app import Application
 from headrace.core import errors
-from headrace.dialects.communications_mining import STATUS, dialect
-from headrace.dialects.kit import JSON_LIMIT, MAX_WRONG_TOKENS, WrongTokens
+from headrace.dialects.communications_mining import dialect
+from headrace.dialects.kit import JSON_LIMIT, MAX_WRONG_TOKENS, STATUS, WrongTokens
 from mining import Mailbox, is_error, new_mailbox, serving
 
 ANY_BODY_WILL_DO = {"refresh_permissions", "pin_model", "put_audio", "put_attachment"}

@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 import pytest
-from cm_world import DATASET, SOURCE, annotate, comment, make_dataset, make_source, upload
+from cm_world import DATASET, SOURCE, annotate, comment, make_dataset, make_source, the_dataset, the_source, upload
 from starlette.testclient import TestClient
 
 from conftest import client_of, ok
@@ -201,10 +201,10 @@ def test_attribute_filters_join_the_filter(application: Application, api: TestCl
         ({"more": 1}, "more"),
     ],
 )
-def test_a_bad_query_is_refused(api: TestClient, change: dict[str, Any], word: str) -> None:
+def test_a_bad_query_is_refused(shared_api: TestClient, change: dict[str, Any], word: str) -> None:
     """Every bad field answers 400 in the envelope and is named."""
-    make_dataset(api, fill(api, 1))
-    answer = api.post(PATH, json={"limit": 1, "filter": {}} | change)
+    the_dataset(shared_api, the_source(shared_api))
+    answer = shared_api.post(PATH, json={"limit": 1, "filter": {}} | change)
     assert (answer.status_code, answer.json()["status"]) == (400, "error")
     assert word in answer.json()["message"]
 

@@ -58,10 +58,10 @@ def test_filters_narrow_the_number(both: TestClient) -> None:
         ({"colour": 1}, "comment_filter.colour"),
     ],
 )
-def test_what_a_source_cannot_know_is_refused(api: TestClient, filter: dict[str, Any], word: str) -> None:
+def test_what_a_source_cannot_know_is_refused(shared_api: TestClient, filter: dict[str, Any], word: str) -> None:
     """A filter that needs a dataset, or is malformed, answers 400 naming the field."""
-    make_source(api)
-    answer = api.post(f"{SOURCE}/statistics", json={"comment_filter": filter})
+    the_source(shared_api)
+    answer = shared_api.post(f"{SOURCE}/statistics", json={"comment_filter": filter})
     assert (answer.status_code, answer.json()["status"]) == (400, "error")
     assert word in answer.json()["message"]
 

@@ -192,7 +192,7 @@ def one_condition(path: str, data: st.DataObject) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("path", leaves)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(data=st.data(), view=views, other=views)
 def test_each_condition_means_its_words(path: str, data: st.DataObject, view: RecordView, other: RecordView) -> None:
     """Each condition lets through exactly the records its JSON describes, and names the fields it looks at."""
@@ -203,14 +203,14 @@ def test_each_condition_means_its_words(path: str, data: st.DataObject, view: Re
     assert filters.matches(filter, other._replace(**needed)) == filters.matches(filter, view)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(json_filters, views)
 def test_meaning_equals_the_words(said: dict[str, object], view: RecordView) -> None:
     """A compiled filter lets through exactly the records that its JSON describes."""
     assert filters.matches(filters.parse(said), view) == oracle(said, view)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(json_filters)
 def test_json_round_trip(said: dict[str, object]) -> None:
     """A filter's JSON form survives a database and makes an equal filter, however the keys were ordered."""
@@ -221,7 +221,7 @@ def test_json_round_trip(said: dict[str, object]) -> None:
     assert filters.parse(dict(reversed(said.items()))) == filter
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(json_filters, views, views)
 def test_only_needed_fields_decide(said: dict[str, object], view: RecordView, other: RecordView) -> None:
     """Whatever stands in the fields a filter does not need, the verdict is the same."""
@@ -452,7 +452,7 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.dictionaries(st.sampled_from(sorted(parts)), json_values, max_size=3), views)
 def test_any_json_is_read_or_invalid(said: dict[str, object], view: RecordView) -> None:
     """No JSON value breaks the reader, and what it reads can be applied."""

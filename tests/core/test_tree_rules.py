@@ -38,7 +38,7 @@ def message(number: int, parent: Message | None = None, *, accepted: bool | None
         accepted=accepted,
         emojis={},
     )
-    return replace(plain, **other)  # type: ignore[arg-type]
+    return plain._replace(**other)  # type: ignore[arg-type]
 
 
 ROOT = message(1)
@@ -92,16 +92,16 @@ def test_growing_messages_call_for_replies_and_reviews() -> None:
 @pytest.mark.parametrize("lost", [{"accepted": False}, {"deleted": True}])
 def test_a_parent_whose_replies_are_all_gone_is_offered_again(lost: dict[str, bool]) -> None:
     """Rejected and deleted replies take no place."""
-    gone = [replace(item, **lost) for item in (REPLY, OTHER)]
+    gone = [item._replace(**lost) for item in (REPLY, OTHER)]
     assert offers(TREE, ROOT, *gone) == {1: K.ASSISTANT_REPLY}
 
 
 def test_a_tree_at_its_goal_is_ranked_once_all_is_reviewed() -> None:
     """Ranking begins with the goal reached and nothing undecided, and ends with enough rankings of every reply."""
     last = message(4, REPLY)
-    assert state(TREE, ROOT, REPLY, OTHER, replace(last, accepted=None)) is TreeState.GROWING
+    assert state(TREE, ROOT, REPLY, OTHER, last._replace(accepted=None)) is TreeState.GROWING
     assert offers(TREE, ROOT, REPLY, OTHER, last) == {1: K.RANK_ASSISTANT_REPLIES}
-    ranked = [replace(item, ranking_count=3) for item in (REPLY, OTHER)]
+    ranked = [item._replace(ranking_count=3) for item in (REPLY, OTHER)]
     assert state(TREE, ROOT, *ranked, last) is TreeState.READY_FOR_EXPORT
 
 
@@ -116,7 +116,7 @@ def test_late_and_deleted_messages_take_no_part() -> None:
     late = message(3, ROOT, accepted=None, late=True)
     found = settle(TREE, [ROOT, REPLY, late], CONFIG)
     assert (found.tree.size, found.messages[0].live_children, found.messages[2].offer) == (2, 1, None)
-    assert state(TREE, replace(ROOT, deleted=True)) is TreeState.HALTED_BY_MODERATOR
+    assert state(TREE, ROOT._replace(deleted=True)) is TreeState.HALTED_BY_MODERATOR
 
 
 def test_scoring_ranks_by_consensus() -> None:
@@ -146,7 +146,7 @@ def test_prompter_replies_are_ranked_only_when_wanted() -> None:
 @given(st.permutations([0, 1, 2]), st.integers(0, 4))
 def test_settling_again_changes_nothing(order: list[int], undecided: int) -> None:
     """A settled tree is settled, in whatever order its messages are read."""
-    tree = [replace(item, accepted=None) if item.id == undecided else item for item in (ROOT, REPLY, OTHER)]
+    tree = [item._replace(accepted=None) if item.id == undecided else item for item in (ROOT, REPLY, OTHER)]
     once = settle(TREE, [tree[place] for place in order], CONFIG)
     assert settle(once.tree, once.messages, CONFIG) == once
 
@@ -161,7 +161,7 @@ def test_a_halted_tree_goes_on_where_it_belongs() -> None:
 
 def test_a_place_held_by_somebody_else_is_taken() -> None:
     """Leases count against the children of their parent and against the goal of the tree."""
-    root = replace(ROOT, live_children=1)
+    root = ROOT._replace(live_children=1)
     tree = replace(TREE, size=2)
     assert has_place(tree, root, CONFIG, [])
     assert not has_place(tree, root, CONFIG, [Lease(9, 1, 1)])

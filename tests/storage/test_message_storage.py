@@ -11,7 +11,7 @@ from sqlalchemy import GenerativeSelect, func, select
 
 from building import eventually
 from conversing import World, some_world
-from headrace.core import conversations, datasets, message_changes, messages, persons, records
+from headrace.core import conversations, datasets, message_changes, messages, persons, records, tree_tasks
 from headrace.core.messages import Filter, Mark, Message, PageRequest, Role, TaskKind
 from headrace.core.persons import Identity, PersonKey, PersonMark, PersonRequest
 from headrace.core.records import NewRecord
@@ -281,3 +281,14 @@ def test_a_person_is_one_user_however_often_seen(store: Store) -> None:
         assert len(set(threads.map(see, range(6)))) == 1
     assert see(9) == world.store.read(lambda tx: persons.named(tx, world.who, "local", "ann")).id
     assert world.store.read(lambda tx: persons.named(tx, world.who, "local", "ann")).display_name == "Ann 9"
+
+
+def test_places_given_out_hide_no_others(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many of the first messages that are looked at are being answered, the one that is free is found."""
+    world.configure(num_reviews_initial_prompt=1, max_active_trees=10)
+    for _ in range(6):
+        world.grown(accepting=1)
+    monkeypatch.setattr(tree_tasks, "SAMPLED", 1)
+    found = {world.ask(world.person(f"writer {number}"), K.ASSISTANT_REPLY).work.record_id for number in range(6)}
+    assert len(found) == 6
+    assert K.ASSISTANT_REPLY not in world.available(world.person("late"))

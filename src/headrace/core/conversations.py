@@ -74,6 +74,9 @@ class Config:
     allow_duplicate_tasks: bool = False
 
 
+DEFAULTS = {item.name: item.default for item in fields(Config)}
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Conversations:
     """A collection with its configuration, as one caller loaded it. One that nobody has used yet has the id 0."""
@@ -160,12 +163,11 @@ def configure(tx: "Tx", who: Principal, changes: Mapping[str, object]) -> Config
 
 def checked(changes: Mapping[str, object]) -> dict[str, object]:
     """Configuration values of the right type and within bounds; raises Invalid naming the one that is not."""
-    known = {item.name: item.default for item in fields(Config)}
     found: dict[str, object] = {}
     for name, value in changes.items():
-        if name not in known:
+        if name not in DEFAULTS:
             raise Invalid(f"'{name[:60]}' is not a setting of a collection", fields={"setting": name[:60]})
-        found[name] = _checked(name, known[name], value)
+        found[name] = _checked(name, DEFAULTS[name], value)
     return found
 
 
@@ -190,10 +192,9 @@ def _texts(name: str, values: list[object] | tuple[object, ...]) -> bool:
 
 
 def _config(stored: object) -> Config:
-    known = {item.name: item.default for item in fields(Config)}
     given = stored if isinstance(stored, dict) else {}
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
-    return Config(**{name: value for name, value in values.items() if name in known})  # type: ignore[arg-type]
+    return Config(**{name: value for name, value in values.items() if name in DEFAULTS})  # type: ignore[arg-type]
 
 
 def _unused(tx: "Tx", who: Principal) -> Dataset:

@@ -3,7 +3,6 @@
 import json
 import random
 from collections.abc import Iterable
-from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -90,7 +89,7 @@ def mark(
     if not tx.messages.add_emoji(message.id, person_id, emoji):
         return message
     counts = {**message.emojis, emoji: message.emojis.get(emoji, 0) + 1}
-    tx.messages.change(message, counted := replace(message, emojis=counts))
+    tx.messages.change(message, counted := message._replace(emojis=counts))
     _moderate(tx, who, collection, counted, rng)
     return tx.messages.get(collection.id, message.id) or counted
 
@@ -99,7 +98,7 @@ def _uncount(tx: "Tx", message: Message, person_id: int, emoji: str) -> Message:
     if not tx.messages.remove_emoji(message.id, person_id, emoji):
         return message
     left = {**message.emojis, emoji: message.emojis.get(emoji, 1) - 1}
-    after = replace(message, emojis={name: count for name, count in left.items() if count > 0})
+    after = message._replace(emojis={name: count for name, count in left.items() if count > 0})
     tx.messages.change(message, after)
     return after
 
@@ -127,7 +126,7 @@ def _moderate(tx: "Tx", who: Principal, collection: Conversations, message: Mess
 def with_deleted(tree: Settled, record_ids: Iterable[int], deleted: bool) -> Settled:
     """The tree with these messages deleted, or not any more."""
     chosen = set(record_ids)
-    return Settled(tree.tree, [replace(item, deleted=deleted) if item.id in chosen else item for item in tree.messages])
+    return Settled(tree.tree, [item._replace(deleted=deleted) if item.id in chosen else item for item in tree.messages])
 
 
 def delete(tx: "Tx", who: Principal, record_id: int, rng: random.Random) -> None:
@@ -179,7 +178,7 @@ def edit(tx: "Tx", who: Principal, person: Person, record_id: int, text: str) ->
     tx.messages.add_revision(record_id, words, person.id, tx.now())
     row = NewRecord(None, content.Kind.MESSAGE, body(message.role, message.lang, words), None, message.created_at)
     records.change(tx, [(record_id, row)])
-    tx.messages.change(message, replace(message, edited=True))
+    tx.messages.change(message, message._replace(edited=True))
     _event(tx, who, collection, "messages.edited", [record_id])
 
 

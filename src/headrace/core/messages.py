@@ -50,8 +50,7 @@ class TaskKind(StrEnum):
     LABEL_PROMPTER_REPLY = "label_prompter_reply"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One message. `tree_id` is the root's id, `accepted` the outcome of its review (None: undecided).
 
     `late` messages were written when their place was taken already: kept, but never reviewed, extended or ranked.
@@ -70,6 +69,7 @@ class Message:
     frontend_id: str
     text: str
     created_at: int
+    emojis: Mapping[str, int]
     review_count: int = 0
     accepted: bool | None = None
     deleted: bool = False
@@ -82,7 +82,6 @@ class Message:
     live_children: int = 0
     offer: TaskKind | None = None
     draw: int = 0
-    emojis: Mapping[str, int]
 
     @property
     def live(self) -> bool:

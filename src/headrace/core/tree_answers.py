@@ -7,7 +7,7 @@ open, so the frontend may correct it and send it again; an answer that was taken
 import json
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from headrace.core import (
@@ -279,7 +279,7 @@ def _counted(
     ranked = set(ranking.order)
     tx.trees.add_ranking(ranking, {item.id: item.author_id for item in tree.messages if item.id in ranked})
     after = [
-        replace(item, ranking_count=item.ranking_count + 1) if item.id in ranked else item for item in tree.messages
+        item._replace(ranking_count=item.ranking_count + 1) if item.id in ranked else item for item in tree.messages
     ]
     tree_growth.advance(tx, who, collection, tree, Settled(tree.tree, after), rng)
 

@@ -54,10 +54,10 @@ def advance(
     tx.trees.change(before.tree, found.tree)
     known = {item.id: item for item in before.messages}
     for item in found.messages:
-        if item.id in known:
-            tx.messages.change(known[item.id], item)
-        else:
+        if item.id not in known:
             tx.messages.insert(collection.id, item)
+        elif item is not known[item.id]:
+            tx.messages.change(known[item.id], item)
     if found.tree.state is not before.tree.state:
         _moved(tx, who, collection, before.tree, found.tree)
         if found.tree.state in ENDED and before.tree.state not in ENDED:
@@ -77,11 +77,11 @@ def reviewed(collection: Conversations, message: Message, reviews: Sequence[Revi
     """The message after these reviews: decided as soon as there are enough of them, and then for good."""
     config, is_prompt = collection.config, message.parent_id is None
     needed = config.num_reviews_initial_prompt if is_prompt else config.num_reviews_reply
-    counted = replace(message, review_count=len(reviews))
+    counted = message._replace(review_count=len(reviews))
     if message.accepted is not None or not reviews or len(reviews) < needed:
         return counted
     threshold = config.acceptance_threshold_initial_prompt if is_prompt else config.acceptance_threshold_reply
-    return replace(counted, accepted=accepted(reviews, threshold))
+    return counted._replace(accepted=accepted(reviews, threshold))
 
 
 def lottery(
@@ -117,7 +117,7 @@ def halt(tx: "Tx", who: Principal, record_id: int, *, stop: bool, rng: random.Ra
         return advance(tx, who, collection, tree, changed(tree, state=S.HALTED_BY_MODERATOR), rng).tree
     again = reactivated(tree.tree)
     if again.state is S.INITIAL_PROMPT_REVIEW and tree.tree.state in ENDED:
-        reopened = [replace(item, accepted=item.accepted or None) for item in tree.messages]
+        reopened = [item._replace(accepted=item.accepted or None) for item in tree.messages]
         return advance(tx, who, collection, tree, Settled(again, reopened), rng).tree
     return advance(tx, who, collection, tree, Settled(again, tree.messages), rng).tree
 

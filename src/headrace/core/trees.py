@@ -193,7 +193,7 @@ def settle(tree: Tree, messages: Sequence[Message], config: Config, rankings: Se
         if state is S.READY_FOR_EXPORT:
             counted = scored(counted, rankings)
         tree = replace(tree, state=state)
-    return Settled(tree, [replace(item, offer=offer(tree, item, counted, config)) for item in counted])
+    return Settled(tree, [_offering(item, offer(tree, item, counted, config)) for item in counted])
 
 
 def scored(messages: Sequence[Message], rankings: Sequence[Ranking]) -> list[Message]:
@@ -203,7 +203,7 @@ def scored(messages: Sequence[Message], rankings: Sequence[Ranking]) -> list[Mes
     for ranking in rankings:
         orders.setdefault(ranking.parent_id, []).append(tuple(item for item in ranking.order if item in kept))
     found = ranks(orders)
-    return [replace(item, rank=found.get(item.id)) for item in messages]
+    return [item._replace(rank=found.get(item.id)) for item in messages]
 
 
 def reactivated(tree: Tree) -> Tree:
@@ -273,7 +273,15 @@ def _counted(messages: Sequence[Message]) -> list[Message]:
     for item in messages:
         if item.parent_id is not None and item.live:
             live[item.parent_id] = live.get(item.parent_id, 0) + 1
-    return [replace(item, live_children=live.get(item.id, 0)) for item in messages]
+    return [_with_children(item, live.get(item.id, 0)) for item in messages]
+
+
+def _with_children(message: Message, count: int) -> Message:
+    return message if message.live_children == count else message._replace(live_children=count)
+
+
+def _offering(message: Message, kind: TaskKind | None) -> Message:
+    return message if message.offer is kind else message._replace(offer=kind)
 
 
 def _next(tree: Tree, messages: Sequence[Message], config: Config) -> TreeState:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec.json import decode as decoded
-from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy import Text as TextType
 
 from headrace.core.messages import Filter, Flagged, Mark, Message, PageRequest, Revision, Role, TaskKind
@@ -38,41 +38,41 @@ CHANGE = update(messages).where(messages.c.record_id == bindparam("number"))
 NEWEST = select(func.max(messages.c.created_at)).where(messages.c.dataset_id == bindparam("dataset"))
 ROLES = {role.value: role for role in Role}
 OFFERS: dict[str | None, TaskKind | None] = {None: None} | {kind.value: kind for kind in TaskKind}
+TRUTHS: dict[int | None, bool | None] = {None: None, 0: False, 1: True}
 STORED = tuple(column.name for column in COLUMNS if column.name != "record_id")
 
 
-def _message(row: Row[Any]) -> Message:
+def _message(row: Sequence[Any]) -> Message:
     # Taken apart at once and not by name: a list of a thousand messages spends most of its time here (benchmark
     # conversations).
-    values: tuple[Any, ...] = tuple(row)
-    *most, live_children, offer, draw, emojis, body = values
+    *most, live_children, offer, draw, emojis, body = row
     record_id, tree_id, parent_id, role, lang, depth, author_id, client_id, frontend_id, created_at = most[:10]
     review_count, accepted, deleted, edited, late, synthetic, model_name, rank, ranking_count = most[10:]
     return Message(
-        id=record_id,
-        tree_id=tree_id,
-        parent_id=parent_id,
-        role=ROLES[role],
-        lang=lang,
-        depth=depth,
-        author_id=author_id,
-        client_id=client_id,
-        frontend_id=frontend_id,
-        text=decoded(body).get("text", ""),
-        created_at=created_at,
-        review_count=review_count,
-        accepted=accepted,
-        deleted=deleted,
-        edited=edited,
-        late=late,
-        synthetic=synthetic,
-        model_name=model_name,
-        rank=rank,
-        ranking_count=ranking_count,
-        live_children=live_children,
-        offer=OFFERS[offer],
-        draw=draw,
-        emojis=loads(emojis) if emojis != "{}" else {},
+        record_id,
+        tree_id,
+        parent_id,
+        ROLES[role],
+        lang,
+        depth,
+        author_id,
+        client_id,
+        frontend_id,
+        decoded(body).get("text", ""),
+        created_at,
+        loads(emojis) if emojis != "{}" else {},
+        review_count,
+        TRUTHS[accepted],
+        deleted == 1,
+        edited == 1,
+        late == 1,
+        synthetic == 1,
+        model_name,
+        rank,
+        ranking_count,
+        live_children,
+        OFFERS[offer],
+        draw,
     )
 
 
@@ -235,8 +235,8 @@ class MessageRepository(Repository):
         return statement.order_by(*order).limit(request.limit + 1)
 
     def _one(self, statement: Select[Any], given: Mapping[str, object] | None = None) -> Message | None:
-        row = self.session.first(statement, given)
-        return _message(row) if row else None
+        found = self._all(statement, given)
+        return found[0] if found else None
 
     def _all(self, statement: Select[Any], given: Mapping[str, object] | None = None) -> list[Message]:
-        return [_message(row) for row in self.session.rows(statement, given)]
+        return [_message(row) for row in self.session.tuples(statement, given)]
