@@ -25,7 +25,7 @@ CONFIG = (
     '<Choice value="Good"/><Choice value="Bad"/></Choices></View>'
 )
 RESULT = [{"from_name": "mood", "to_name": "text", "type": "choices", "value": {"choices": ["Good"]}}]
-ANNOTATION_MOST, TASK_PAGE_MOST, PATCH_MOST, RUN_LIST_MOST = 20, 16, 25, 5
+ANNOTATION_MOST, TASK_PAGE_MOST, PATCH_MOST, RUN_LIST_MOST = 19, 16, 25, 5
 WORK_MOST = (14, 8, 29)
 
 

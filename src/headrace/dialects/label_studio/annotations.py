@@ -1,5 +1,7 @@
 """Annotations of tasks."""
 
+from collections.abc import Mapping
+
 from msgspec import UNSET
 from starlette.responses import Response
 
@@ -8,7 +10,9 @@ from headrace.core.annotations import Annotation
 from headrace.core.answers import Answer, Result
 from headrace.core.datasets import Dataset
 from headrace.core.idempotency import Reply
+from headrace.core.rights import Principal
 from headrace.core.store import Tx
+from headrace.core.users import User
 from headrace.decode import decode
 from headrace.dialects.kit import Call, json_answer, json_reply
 from headrace.dialects.label_studio import wire
@@ -54,8 +58,10 @@ def author_of(body: wire.Annotation) -> str | int | None:
     return (author.email or author.id) if isinstance(author, wire.Author) else author
 
 
-def _shown(tx: Tx, dataset: Dataset, annotation: Annotation) -> dict[str, object]:
-    return annotation_json(annotation, config_of(dataset), answers.people(tx, [annotation]), now=tx.now())
+def _shown(tx: Tx, who: Principal, dataset: Dataset, annotation: Annotation) -> dict[str, object]:
+    mine = annotation.author_id == who.user_id
+    people: Mapping[int, User | Principal] = {who.user_id: who} if mine else answers.people(tx, [annotation])
+    return annotation_json(annotation, config_of(dataset), people, now=tx.now())
 
 
 @dialect.route("POST", OF_TASK)
@@ -67,7 +73,7 @@ async def create_annotation(call: Call) -> Response:
 
     def create(tx: Tx) -> Reply:
         dataset, made = answers.annotate(tx, call.who, number, answer, author=author_of(body), draft_id=draft_id)
-        return json_reply(_shown(tx, dataset, made), 201)
+        return json_reply(_shown(tx, call.who, dataset, made), 201)
 
     return await call.write_once(await call.body(), create)
 
@@ -89,7 +95,7 @@ async def list_annotations(call: Call) -> Response:
 async def get_annotation(call: Call) -> Response:
     """One annotation."""
     number = call.number("annotation")
-    return json_answer(await call.read(lambda tx: _shown(tx, *answers.get(tx, call.who, number))))
+    return json_answer(await call.read(lambda tx: _shown(tx, call.who, *answers.get(tx, call.who, number))))
 
 
 @dialect.route("PATCH", ONE)
@@ -98,9 +104,11 @@ async def update_annotation(call: Call) -> Response:
     number, body = call.number("annotation"), await json_body(call, wire.Annotation)
     result = None if body.result is UNSET else result_of(body)
     changes = changes_of(body)
-    return json_answer(
-        await call.write(lambda tx: _shown(tx, *answers.revise(tx, call.who, number, result=result, changes=changes)))
-    )
+
+    def revise(tx: Tx) -> dict[str, object]:
+        return _shown(tx, call.who, *answers.revise(tx, call.who, number, result=result, changes=changes))
+
+    return json_answer(await call.write(revise))
 
 
 @dialect.route("DELETE", ONE)

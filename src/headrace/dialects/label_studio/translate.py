@@ -10,6 +10,7 @@ from headrace.core.datasets import Dataset
 from headrace.core.drafts import Draft
 from headrace.core.label_config import LabelConfig
 from headrace.core.records import Record
+from headrace.core.rights import Principal
 from headrace.core.task_predictions import TaskPrediction
 from headrace.core.tasks import EMPTY_CONFIG, ProjectView, TaskPage
 from headrace.core.times import format_timestamp
@@ -135,7 +136,12 @@ def result_raw(config: LabelConfig, annotation: Annotation) -> Raw:
 
 
 def annotation_json(
-    annotation: Annotation, config: LabelConfig, people: Mapping[int, User], *, now: int, whole_author: bool = False
+    annotation: Annotation,
+    config: LabelConfig,
+    people: Mapping[int, User | Principal],
+    *,
+    now: int,
+    whole_author: bool = False,
 ) -> Json:
     """An annotation in answers; its author as the id, or as an object where one task is shown."""
     author = people.get(annotation.author_id)
@@ -145,7 +151,7 @@ def annotation_json(
         "result": result_raw(config, annotation),
         "created_username": f" {author.email if author else ''}, {annotation.author_id}",
         "created_ago": age(now - annotation.created_at),
-        "completed_by": person_json(author) if author and whole_author else annotation.author_id,
+        "completed_by": person_json(author) if isinstance(author, User) and whole_author else annotation.author_id,
         "was_cancelled": judgement.cancelled,
         "ground_truth": judgement.ground_truth,
         "created_at": format_timestamp(annotation.created_at),
