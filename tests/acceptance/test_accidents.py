@@ -92,6 +92,7 @@ def test_kills_lose_and_double_nothing(server: ServerProcess) -> None:
         assert mine[: len(kept)] == kept
 
 
+@pytest.mark.acceptance
 def test_an_import_survives_kills(server: ServerProcess) -> None:
     """An accepted import completes by itself after kill -9 in the middle, every task exactly once."""
     config = '<View><Text name="text" value="$text"/></View>'
