@@ -189,7 +189,7 @@ def test_tasks_and_projects(kiln: TestClient) -> None:
     task = make_task(kiln, requirements=[{"name": "tone", "instruction": "be kind", "type": "pass_fail"}])
     changed = ok(kiln.patch(task, json={"description": "d", "instruction": "Reply."}))
     assert (changed["description"], changed["instruction"]) == ("d", "Reply.")
-    for frozen in ({"id": "5"}, {"input_json_schema": "{}"}, {"turn_mode": "multiturn"}):
+    for frozen in ({"id": "999999"}, {"input_json_schema": "{}"}, {"turn_mode": "multiturn"}):
         assert kiln.patch(task, json=frozen).status_code == 400
     (option,) = ok(kiln.get(f"{task}/rating_options"))["options"]
     assert option == {"requirement": changed["requirements"][0], "show_for_all": True, "show_for_tags": []}

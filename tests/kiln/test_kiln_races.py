@@ -9,7 +9,8 @@ from sqlalchemy import func, select
 
 from conftest import ok
 from headrace.app import Application
-from headrace.storage.schema import annotations, feedback, run_tags, runs
+from headrace.storage.schema import annotations
+from headrace.storage.schema_kiln import feedback, run_tags, runs
 
 
 def together(calls: Sequence[Callable[[], Any]]) -> list[Any]:

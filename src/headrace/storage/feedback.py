@@ -7,7 +7,7 @@ from sqlalchemy import delete, insert, select
 from headrace.core.feedback import Feedback
 from headrace.core.origins import FEEDBACK
 from headrace.storage.origins import forget_origins
-from headrace.storage.schema import feedback
+from headrace.storage.schema_kiln import feedback
 from headrace.storage.session import Repository
 
 

@@ -7,7 +7,8 @@ from sqlalchemy import Select, delete, func, insert, select, update
 
 from headrace.core.import_rows import Outcome, RowNote
 from headrace.core.imports import Import, ImportState, Upload
-from headrace.storage.schema import file_uploads, import_rows, imports, upload_pieces, uploads
+from headrace.storage.schema import imports, upload_pieces, uploads
+from headrace.storage.schema_uploads import file_uploads, import_rows
 from headrace.storage.session import Repository, dumps, loads
 
 JSON_COLUMNS = ("options", "found", "id_ranges")

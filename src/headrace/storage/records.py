@@ -16,14 +16,11 @@ from headrace.storage.schema import (
     annotations,
     attachments,
     exceptions,
-    feedback,
     predictions,
     records,
-    run_tags,
-    runs,
     sources,
 )
-from headrace.storage.schema_kiln import corrections, origins
+from headrace.storage.schema_kiln import corrections, feedback, origins, run_tags, runs
 from headrace.storage.schema_learning import shortlist
 from headrace.storage.schema_trees import OF_RECORDS, ORPHAN, messages
 from headrace.storage.schema_work import drafts, work

@@ -9,7 +9,8 @@ from headrace.core.records import Record
 from headrace.core.run_lists import RunFilter
 from headrace.core.run_mirrors import RunFacts
 from headrace.storage.records import SELECT
-from headrace.storage.schema import records, run_tags, runs
+from headrace.storage.schema import records
+from headrace.storage.schema_kiln import run_tags, runs
 from headrace.storage.session import Repository, among, dumps, loads
 
 

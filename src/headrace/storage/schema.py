@@ -564,36 +564,6 @@ dead_letters = Table(
     sqlite_autoincrement=True,
 )
 
-file_uploads = Table(
-    "file_uploads",
-    metadata,
-    Column("upload_id", BigId, primary_key=True, autoincrement=False),
-    _int("dataset_id"),
-    _text("name"),
-    UniqueConstraint("dataset_id", "name"),
-)
-
-file_records = Table(
-    "file_records",
-    metadata,
-    Column("dataset_id", BigId, primary_key=True, autoincrement=False),
-    Column("first_id", BigId, primary_key=True, autoincrement=False),
-    _int("last_id"),
-    _int("upload_id"),
-    Index("ix_file_records_upload", "upload_id"),
-)
-
-import_rows = Table(
-    "import_rows",
-    metadata,
-    Column("import_id", BigId, primary_key=True, autoincrement=False),
-    Column("row", BigId, primary_key=True, autoincrement=False),
-    _maybe_int("record_id"),
-    _text("outcome"),
-    _maybe_text("reason"),
-    _maybe_text("before"),
-)
-
 personal_tokens = Table(
     "personal_tokens",
     metadata,
@@ -622,37 +592,4 @@ profiles = Table(
     _text("last_name"),
     _text("phone"),
     _text("hotkeys"),
-)
-
-runs = Table(
-    "runs",
-    metadata,
-    Column("record_id", BigId, primary_key=True, autoincrement=False),
-    _int("source_id"),
-    _maybe_int("parent_id"),
-    _flag("rated"),
-    _text("labels"),
-    Index("ix_runs_parent", "parent_id"),
-)
-
-run_tags = Table(
-    "run_tags",
-    metadata,
-    Column("record_id", BigId, primary_key=True, autoincrement=False),
-    Column("tag", Text, primary_key=True),
-    _int("source_id"),
-    Index("ix_run_tags_tag", "source_id", "tag"),
-)
-
-feedback = Table(
-    "feedback",
-    metadata,
-    _id(),
-    _int("record_id"),
-    _int("author_id"),
-    _text("text"),
-    _text("origin"),
-    _int("created_at"),
-    Index("ix_feedback_record", "record_id"),
-    sqlite_autoincrement=True,
 )

@@ -1,11 +1,44 @@
-"""The tables of corrections, origins and queued patches. See `storage.schema` for the conventions."""
+"""The tables of runs, feedback, corrections, origins and queued patches. See `storage.schema` for the conventions."""
 
-from sqlalchemy import BigInteger, Column, Index, Table, Text, UniqueConstraint, text
+from sqlalchemy import BigInteger, Boolean, Column, Index, Table, Text, UniqueConstraint, text
 
 from headrace.storage.schema import BigId, metadata
 
 # The statements use these very words: SQLite takes a partial index only for the condition as it was declared.
 UNCLOSED = text("closed_at IS NULL")
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("record_id", BigId, primary_key=True, autoincrement=False),
+    Column("source_id", BigInteger, nullable=False),
+    Column("parent_id", BigInteger),
+    Column("rated", Boolean, nullable=False),
+    Column("labels", Text, nullable=False),
+    Index("ix_runs_parent", "parent_id"),
+)
+
+run_tags = Table(
+    "run_tags",
+    metadata,
+    Column("record_id", BigId, primary_key=True, autoincrement=False),
+    Column("tag", Text, primary_key=True),
+    Column("source_id", BigInteger, nullable=False),
+    Index("ix_run_tags_tag", "source_id", "tag"),
+)
+
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("record_id", BigInteger, nullable=False),
+    Column("author_id", BigInteger, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("origin", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Index("ix_feedback_record", "record_id"),
+    sqlite_autoincrement=True,
+)
 
 corrections = Table(
     "corrections",

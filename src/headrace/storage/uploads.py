@@ -7,15 +7,8 @@ from sqlalchemy import ColumnElement, ScalarSelect, Select, bindparam, case, del
 
 from headrace.core.imports import ImportState
 from headrace.core.uploads import FileUpload
-from headrace.storage.schema import (
-    file_records,
-    file_uploads,
-    import_rows,
-    imports,
-    records,
-    upload_pieces,
-    uploads,
-)
+from headrace.storage.schema import imports, records, upload_pieces, uploads
+from headrace.storage.schema_uploads import file_records, file_uploads, import_rows
 from headrace.storage.session import Repository, Session
 
 AT_WORK = (ImportState.CREATED, ImportState.IN_PROGRESS)
