@@ -13,7 +13,6 @@ from headrace.cli.kiln.state import Met, State
 
 Json = dict[str, Any]
 
-PROJECT_FIELDS = ("name", "description")
 UNCHANGED = ("v", "id", "path", "created_at", "created_by", "model_type", "origin")
 
 

@@ -23,7 +23,6 @@ from headrace.dialects.communications_mining.boundary import read_instant, to_he
 SERVER_KEYS = ("context", "uid", "source_id", "created_at", "last_modified", "has_annotations")
 NOT_SENT = (None,) * len(SERVER_KEYS)
 server_values = attrgetter(*SERVER_KEYS)
-OPTIONAL_KEYS = ("user_properties", "thread_id", "text_format", "attachments")
 PLAIN = '"text_format":"plain",'
 COMMENT = content.Kind.COMMENT
 TEXT_PARTS = ("body", "subject", "signature")

@@ -11,6 +11,19 @@ depends_on = None
 
 def upgrade() -> None:
     """Create the tables."""
+    _message_emojis()
+    _message_exclusions()
+    _message_flags()
+    _message_revisions()
+    _messages()
+    _persons()
+    _ranking_places()
+    _rankings()
+    _text_labels()
+    _trees()
+
+
+def _message_emojis() -> None:
     op.create_table(
         "message_emojis",
         sa.Column(
@@ -23,6 +36,9 @@ def upgrade() -> None:
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("record_id", "person_id", "emoji", name=op.f("pk_message_emojis")),
     )
+
+
+def _message_exclusions() -> None:
     op.create_table(
         "message_exclusions",
         sa.Column(
@@ -34,6 +50,9 @@ def upgrade() -> None:
         sa.Column("family", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("record_id", "person_id", "family", name=op.f("pk_message_exclusions")),
     )
+
+
+def _message_flags() -> None:
     op.create_table(
         "message_flags",
         sa.Column(
@@ -45,6 +64,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("record_id", name=op.f("pk_message_flags")),
     )
     op.create_index("ix_message_flags_date", "message_flags", ["processed", "created_at", "record_id"], unique=False)
+
+
+def _message_revisions() -> None:
     op.create_table(
         "message_revisions",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
@@ -56,6 +78,9 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_message_revisions_record", "message_revisions", ["record_id"], unique=False)
+
+
+def _messages() -> None:
     op.create_table(
         "messages",
         sa.Column(
@@ -107,6 +132,9 @@ def upgrade() -> None:
         postgresql_where=sa.text("parent_id IS NULL"),
     )
     op.create_index("ix_messages_tree", "messages", ["tree_id"], unique=False)
+
+
+def _persons() -> None:
     op.create_table(
         "persons",
         sa.Column("user_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
@@ -130,6 +158,9 @@ def upgrade() -> None:
     )
     op.create_index("ix_persons_display_name", "persons", ["display_name", "user_id"], unique=False)
     op.create_index("ix_persons_username", "persons", ["username", "user_id"], unique=False)
+
+
+def _ranking_places() -> None:
     op.create_table(
         "ranking_places",
         sa.Column(
@@ -145,6 +176,9 @@ def upgrade() -> None:
     )
     op.create_index("ix_ranking_places_author", "ranking_places", ["author_id", "place", "created_at"], unique=False)
     op.create_index("ix_ranking_places_record", "ranking_places", ["record_id"], unique=False)
+
+
+def _rankings() -> None:
     op.create_table(
         "rankings",
         sa.Column(
@@ -161,6 +195,9 @@ def upgrade() -> None:
     op.create_index("ix_rankings_person", "rankings", ["person_id", "created_at"], unique=False)
     op.create_index("ix_rankings_record", "rankings", ["record_id"], unique=False)
     op.create_index("ix_rankings_tree", "rankings", ["tree_id"], unique=False)
+
+
+def _text_labels() -> None:
     op.create_table(
         "text_labels",
         sa.Column(
@@ -176,6 +213,9 @@ def upgrade() -> None:
     )
     op.create_index("ix_text_labels_person", "text_labels", ["person_id", "created_at"], unique=False)
     op.create_index("ix_text_labels_record", "text_labels", ["record_id", "person_id"], unique=False)
+
+
+def _trees() -> None:
     op.create_table(
         "trees",
         sa.Column(
